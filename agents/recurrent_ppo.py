@@ -1,0 +1,334 @@
+"""PPO (Schulman et al., 2017, arXiv 1707.06347) for policies with a memory, trained in whole chunks of time.
+
+The same algorithm, arguments, callbacks and log keys as ``sb3_contrib.RecurrentPPO``, which it subclasses. What differs
+is how a rollout is kept and read (:mod:`rl_larnn.buffer`), so that any memory can be trained, at full speed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from sb3_contrib import RecurrentPPO as SB3RecurrentPPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs, Schedule
+from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from rl_larnn.buffer import ChunkBuffer, Chunks
+from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy, PolicyState
+from rl_larnn.state import leaves, pack, rows
+
+SelfRecurrentPPO = TypeVar("SelfRecurrentPPO", bound="RecurrentPPO")
+
+#: Chunk length where none is asked for, if n_steps and batch_size allow it.
+DEFAULT_SEQ_LEN = 32
+
+SUPPORTED_OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity where a number was needed; training stopped before it could touch the policy."""
+
+
+class RecurrentPPO(SB3RecurrentPPO):
+    """PPO for :class:`rl_larnn.policies.MemoryActorCriticPolicy`.
+
+    :param policy: ``"MlpAarenPolicy"``, ``"MlpLarnnPolicy"`` ... (:data:`rl_larnn.policies.POLICY_ALIASES`), or
+        ``"MlpMemoryPolicy"`` with ``policy_kwargs=dict(memory=...)``, or a subclass of the policy
+    :param env: environment or its id
+    :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
+        multiples of it. None takes the largest common divisor of the two up to 32.
+    :param batch_size: minibatch size in steps
+    :param kwargs: every other argument of ``sb3_contrib.RecurrentPPO``
+    :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICY_ALIASES)
+    policy: MemoryActorCriticPolicy
+    rollout_buffer: ChunkBuffer  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        policy: str | type[MemoryActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int = 128,
+        batch_size: int = 128,
+        *,
+        seq_len: int | None = None,
+        _init_setup_model: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(policy, env, learning_rate, n_steps, batch_size, _init_setup_model=False, **kwargs)
+        self.seq_len = seq_len
+        self._last_state: PolicyState | None = None
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        check_spaces(self.observation_space, self.action_space)
+        self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size, self.n_envs)
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        policy = self.policy_class(
+            self.observation_space, self.action_space, self.lr_schedule, use_sde=self.use_sde, **self.policy_kwargs
+        )
+        if not isinstance(policy, MemoryActorCriticPolicy):
+            raise ValueError(
+                f"policy must be one of {', '.join(POLICY_ALIASES)} or a subclass of MemoryActorCriticPolicy, "
+                f"got {type(policy).__name__}"
+            )
+        self.policy = policy.to(self.device)
+        self.rollout_buffer = ChunkBuffer(
+            self.n_steps,
+            self.observation_space,
+            self.action_space,
+            self.seq_len,
+            self.device,
+            n_envs=self.n_envs,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+        )
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            if isinstance(self.clip_range_vf, float | int) and self.clip_range_vf <= 0:
+                raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {self.clip_range_vf}")
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+
+    # ------------------------------------------------------------------ collecting
+
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: ChunkBuffer,  # type: ignore[override]
+        n_rollout_steps: int,
+    ) -> bool:
+        """Fill the buffer with ``n_rollout_steps`` steps of every environment; False if a callback said stop.
+
+        :raises NonFiniteError: at a NaN or infinite observation or reward, naming environment and step
+        """
+        assert self._last_obs is not None
+        self.policy.set_training_mode(False)
+        rollout_buffer.reset()
+        if self.use_sde:
+            self.policy.reset_noise(env.num_envs)
+        if self._last_state is None or len(leaves(self._last_state)[0]) != env.num_envs:
+            self._last_state = self.policy.initial_state(env.num_envs)
+        callback.on_rollout_start()
+        for n_steps in range(n_rollout_steps):
+            if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
+                self.policy.reset_noise(env.num_envs)
+            obs, starts = self._last_inputs()
+            with torch.no_grad():
+                actions, values, log_probs, state = self.policy.act(obs, self._last_state, starts)
+            new_obs, rewards, dones, infos = env.step(self._to_env_actions(actions.cpu().numpy()))
+            self.num_timesteps += env.num_envs
+            self._check_finite(new_obs, rewards)
+            callback.update_locals(locals())
+            go_on = callback.on_step()
+            self._update_info_buffer(infos, dones)
+            rewards = self._bootstrap_truncated(rewards, dones, infos, state)
+            rollout_buffer.add(obs, actions, rewards, starts, values, log_probs, self._last_state)
+            self._last_obs, self._last_episode_starts, self._last_state = new_obs, dones, state
+            if not go_on:
+                return False
+        obs, starts = self._last_inputs()
+        with torch.no_grad():
+            values = self.policy.state_values(obs, self._last_state, starts)
+        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=starts)
+        self._log_memory()
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _last_inputs(self) -> tuple[PyTorchObs, Tensor]:
+        starts = torch.as_tensor(np.asarray(self._last_episode_starts, dtype=bool), device=self.device)
+        return obs_as_tensor(self._last_obs, self.device), starts  # type: ignore[arg-type]
+
+    def _to_env_actions(self, actions: np.ndarray) -> np.ndarray:
+        """What the environment is sent: unscaled where the policy squashes, else clipped to the bounds."""
+        if not isinstance(self.action_space, spaces.Box):
+            return actions
+        if self.policy.squash_output:
+            return self.policy.unscale_action(actions)
+        return np.clip(actions, self.action_space.low, self.action_space.high)
+
+    def _bootstrap_truncated(
+        self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], state: PolicyState
+    ) -> np.ndarray:
+        """Add the value of what would have come where a time limit, not the task, ended an episode.
+
+        The last observation is read with the memory of its own episode: the state after the step, no start.
+        """
+        cut = [
+            index
+            for index in np.flatnonzero(dones)
+            if infos[index].get("TimeLimit.truncated", False) and infos[index].get("terminal_observation") is not None
+        ]
+        if not cut:
+            return rewards
+        last = [self.policy.obs_to_tensor(infos[index]["terminal_observation"])[0] for index in cut]
+        obs = {key: torch.cat([o[key] for o in last]) for key in last[0]} if isinstance(last[0], dict) else torch.cat(last)
+        starts = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
+        with torch.no_grad():
+            values = self.policy.state_values(obs, rows(state, cut), starts)
+        rewards = rewards.copy()
+        rewards[cut] += self.gamma * values.cpu().numpy()
+        return rewards
+
+    def _check_finite(self, obs: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
+        """A running normaliser spreads one NaN over all environments, so look at what came before it."""
+        if (normalizer := self.get_vec_normalize_env()) is not None:
+            obs, rewards = normalizer.get_original_obs(), normalizer.get_original_reward()
+        for what, values in (("reward", rewards), *_observation_items(obs)):
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
+                found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
+                raise NonFiniteError(
+                    f"environment {bad} returned a {what} that is not finite ({found}) at step {self.num_timesteps}; "
+                    "mend the environment or clip what it returns"
+                )
+
+    def _log_memory(self) -> None:
+        assert self._last_state is not None
+        for name, state in self._last_state._asdict().items():
+            packed = pack(state)
+            if packed.numel():
+                self.logger.record(f"memory/{name}_state_rms", packed.square().mean().sqrt().item())
+
+    # ------------------------------------------------------------------ learning
+
+    def train(self) -> None:
+        """Improve the policy on the rollout in the buffer.
+
+        :raises NonFiniteError: if a loss is not finite (a learning rate too high, rewards out of scale)
+        """
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        progress = self._current_progress_remaining
+        clip_range = self.clip_range(progress)
+        clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)
+        records: list[Tensor] = []  # one row of losses per minibatch; read once, at the end
+        for epoch in range(self.n_epochs):
+            early = False
+            for chunks in self.rollout_buffer.get(self.batch_size):
+                loss, record = self._loss(chunks, clip_range, clip_range_vf)
+                records.append(record)
+                early = self.target_kl is not None and record[3].item() > 1.5 * self.target_kl
+                if early:
+                    if self.verbose >= 1:
+                        print(f"Early stopping at step {epoch} due to reaching max kl: {record[3].item():.2f}")
+                    break
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+            self._n_updates += 1
+            if early:
+                break
+        self._log_training(torch.stack(records), clip_range, clip_range_vf)
+
+    def _loss(self, chunks: Chunks, clip_range: float, clip_range_vf: float | None) -> tuple[Tensor, Tensor]:
+        """The loss of one minibatch, and what is logged of it: policy, value, entropy, KL, clipped share, total."""
+        try:
+            values, log_prob, entropy = self.policy.evaluate_chunks(
+                chunks.observations, chunks.actions, chunks.state, chunks.starts
+            )
+        except ValueError as error:  # torch refuses to make a distribution from NaN
+            raise NonFiniteError(self._divergence(str(error).splitlines()[0])) from error
+        advantages = chunks.advantages
+        if self.normalize_advantage and advantages.numel() > 1:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        log_ratio = log_prob - chunks.old_log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+        if clip_range_vf is not None:
+            values = chunks.old_values + (values - chunks.old_values).clamp(-clip_range_vf, clip_range_vf)
+        value_loss = (chunks.returns - values).square().mean()
+        # Without a closed form, the mean log-probability of what was done stands in for the entropy.
+        entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
+        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        with torch.no_grad():
+            kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
+            clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
+            record = torch.stack([policy_loss, value_loss, entropy_loss, kl, clip_fraction, loss])
+        return loss, record
+
+    def _log_training(self, records: Tensor, clip_range: float, clip_range_vf: float | None) -> None:
+        policy_loss, value_loss, entropy_loss, kl, clip_fraction, _ = records.mean(0).tolist()
+        loss = records[-1, 5].item()
+        if not np.isfinite(records.sum().item()):
+            raise NonFiniteError(self._divergence(f"policy loss {policy_loss:.3g}, value loss {value_loss:.3g}"))
+        buffer = self.rollout_buffer
+        explained = explained_variance(buffer.values.flatten().cpu().numpy(), buffer.returns.flatten().cpu().numpy())
+        self.logger.record("train/entropy_loss", entropy_loss)
+        self.logger.record("train/policy_gradient_loss", policy_loss)
+        self.logger.record("train/value_loss", value_loss)
+        self.logger.record("train/approx_kl", kl)
+        self.logger.record("train/clip_fraction", clip_fraction)
+        self.logger.record("train/loss", loss)
+        self.logger.record("train/explained_variance", explained)
+        if hasattr(self.policy, "log_std"):
+            self.logger.record("train/std", torch.exp(self.policy.log_std).mean().item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/clip_range", clip_range)
+        if clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", clip_range_vf)
+
+    def _divergence(self, detail: str) -> str:
+        return (
+            f"training diverged: not finite after step {self.num_timesteps} ({detail}); "
+            "try a lower learning_rate, or normalise observations and rewards"
+        )
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_last_state"]
+
+
+def _observation_items(obs: np.ndarray | dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    if isinstance(obs, dict):
+        return [(f"observation {key!r}", value) for key, value in obs.items()]
+    return [("observation", obs)]
+
+
+def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int, n_envs: int) -> int:
+    """The chunk length: the one asked for, checked, or the largest sensible one.
+
+    :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers
+    """
+    if seq_len is None:
+        return max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
+    if seq_len < 1:
+        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
+    for name, size in (("n_steps", n_steps), ("batch_size", batch_size)):
+        if size % seq_len:
+            multiples = [m for m in (size // seq_len * seq_len, (size // seq_len + 1) * seq_len) if m]
+            divisors = sorted((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(d - seq_len))[:2]
+            raise ValueError(
+                f"{name} must be a multiple of seq_len, got {name}={size} and seq_len={seq_len}; nearest: "
+                f"{name}={' or '.join(map(str, multiples))}, or seq_len={' or '.join(map(str, sorted(divisors)))}"
+            )
+    return seq_len
+
+
+def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    """:raises ValueError: for a space that no policy here can read or act in."""
+    parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {"": observation_space}
+    names = "Box, Discrete, MultiDiscrete, MultiBinary"
+    for key, space in parts.items():
+        if not isinstance(space, SUPPORTED_OBSERVATIONS):
+            where = f" at key {key!r}" if key else ""
+            raise ValueError(
+                f"observations must be {names} or a Dict of these, got {type(space).__name__}{where}; "
+                "gymnasium.wrappers.FlattenObservation turns most spaces into a Box"
+            )
+    if not isinstance(action_space, SUPPORTED_ACTIONS):
+        raise ValueError(f"actions must be {names}, got {type(action_space).__name__}")

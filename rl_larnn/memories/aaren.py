@@ -1,0 +1,143 @@
+"""Aaren: attention as a recurrent network. Feng et al. (2024), "Attention as an RNN", arXiv 2405.13956.
+
+Letters: T time, B batch rows, I input, E features, A heads, D = E / A head width.
+
+Each layer owns one learned query token q, the same at every step. Per head, with k_t = W_k x_t + b_k and
+v_t = W_v x_t + b_v, the score of a token is (W_q q + b_q) . k_t / sqrt(D), and the output at t is the softmax average
+of v_1 ... v_t (:mod:`rl_larnn.scan`), followed by W_o. Training runs over all steps at once; acting needs A (D + 2)
+numbers per layer, however long the episode. A block is pre-norm: x + attention(norm x), then + feed-forward(norm x),
+four times as wide inside. With E = 512 it has the paper's 3,152,896 parameters.
+
+Differs from the paper:
+
+* ``recency="decay"`` (the default) lowers the score of a token of age n by c n, with a learned c >= 0 per head. The
+  plain average (``recency="none"``, the paper's) is blind to order: it cannot tell a rising angle from a falling one.
+* The query is folded into W_k: a score is one dot product with the input, since q does not depend on it.
+* Inputs pass through a linear layer first (to E features), outputs through a last norm.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rl_larnn.memories.options import check_choice, check_heads
+from rl_larnn.memories.stack import Stack, StackState, layer_sizes
+from rl_larnn.memory import Memory
+from rl_larnn.scan import AverageState, average_scan, average_step
+
+Recency = Literal["decay", "none"]
+
+#: Decays per step that the heads start from, fastest first: half-lives from one step to some hundred.
+FASTEST, SLOWEST = 1.0, 0.005
+
+
+class AarenAttention(Memory):
+    """The attention of one layer, without norm, residual or feed-forward.
+
+    :param size: E, inputs and outputs
+    :param heads: A, must divide E
+    :param recency: ``"none"`` for the paper's module, ``"decay"`` for a learned decay per head
+    """
+
+    def __init__(self, size: int, heads: int, recency: Recency) -> None:
+        super().__init__(size, size)
+        self.heads, self.width = heads, size // heads
+        self.query_token = nn.Parameter(torch.randn(size))
+        self.query = nn.Linear(size, size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
+        self.output = nn.Linear(size, size)
+        self.log_decay: nn.Parameter | None = None
+        if recency == "decay":
+            self.log_decay = nn.Parameter(torch.linspace(math.log(FASTEST), math.log(SLOWEST), heads))
+
+    def initial_state(self, batch_size: int) -> AverageState:
+        per_head = self.zeros(batch_size, self.heads)
+        return AverageState(per_head, per_head.clone(), self.zeros(batch_size, self.heads, self.width))
+
+    def step(self, x: Tensor, state: AverageState) -> tuple[Tensor, AverageState]:
+        average, state = average_step(*self._scores_and_values(x), self._decay(), state)
+        return self.output(average.flatten(-2)), state
+
+    def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
+        averages, state = average_scan(*self._scores_and_values(xs), self._decay(), state, starts)
+        return self.output(averages.flatten(-2)), state
+
+    def _decay(self) -> Tensor | None:
+        return None if self.log_decay is None else self.log_decay.exp()
+
+    def _scores_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores ``(..., A)`` and values ``(..., A, D)`` of tokens ``(..., E)``."""
+        query = self.query(self.query_token).view(self.heads, 1, self.width) / math.sqrt(self.width)
+        weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)  # (A, E)
+        bias = (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)  # (A,)
+        return nn.functional.linear(x, weight, bias), self.value(x).unflatten(-1, (self.heads, self.width))
+
+
+class AarenLayer(Memory):
+    """One block of :class:`Aaren`: attention and feed-forward, each behind a norm and around a residual.
+
+    :param size: E, inputs and outputs
+    :param heads: A, must divide E
+    :param recency: see :class:`Aaren`
+    """
+
+    def __init__(self, size: int, heads: int, recency: Recency) -> None:
+        super().__init__(size, size)
+        self.attention_norm = nn.LayerNorm(size)
+        self.attention = AarenAttention(size, heads, recency)
+        self.forward_norm = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+
+    def initial_state(self, batch_size: int) -> AverageState:
+        return self.attention.initial_state(batch_size)
+
+    def step(self, x: Tensor, state: AverageState) -> tuple[Tensor, AverageState]:
+        read, state = self.attention.step(self.attention_norm(x), state)
+        return self._combine(x, read), state
+
+    def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
+        read, state = self.attention.scan(self.attention_norm(xs), state, starts)
+        return self._combine(xs, read), state
+
+    def _combine(self, x: Tensor, read: Tensor) -> Tensor:
+        x = x + read
+        return x + self.feed_forward(self.forward_norm(x))
+
+
+class Aaren(Memory):
+    """Aaren of ``layers`` blocks.
+
+    :param input_size: I
+    :param hidden_size: E, also the width of the output
+    :param layers: depth
+    :param heads: A, must divide ``hidden_size``
+    :param recency: ``"decay"`` for a learned decay per head, ``"none"`` for the paper's plain average
+    :raises ValueError: where ``heads`` does not divide ``hidden_size`` or ``recency`` is unknown
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int = 64, layers: int = 1, heads: int = 8, recency: Recency = "decay"
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        check_heads(hidden_size, heads)
+        check_choice("recency", recency, ("decay", "none"))
+        self.embedding = nn.Linear(self.input_size, hidden_size)
+        sizes = layer_sizes(hidden_size, hidden_size, layers)
+        self.blocks = Stack([AarenLayer(size, heads, recency) for size, _ in sizes])
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def initial_state(self, batch_size: int) -> StackState:
+        return self.blocks.initial_state(batch_size)
+
+    def step(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+        y, state = self.blocks.step(self.embedding(x), state)
+        return self.norm(y), state
+
+    def scan(self, xs: Tensor, state: StackState, starts: Tensor) -> tuple[Tensor, StackState]:
+        ys, state = self.blocks.scan(self.embedding(xs), state, starts)
+        return self.norm(ys), state

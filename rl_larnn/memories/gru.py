@@ -1,0 +1,117 @@
+"""Gated recurrent unit: Cho et al. (2014), in the form of ``torch.nn.GRU``.
+
+Letters: T time, B batch rows, I input, H hidden. Rows of each 3H block, in order: r (reset), z (keep), n (candidate).
+
+    (r, z) = sigmoid(W x_t + U h_{t-1} + b),   n = tanh(W_n x_t + b_n + r (U_n h_{t-1} + b_h))
+    h_t = (1 - z) n + z h_{t-1},   y_t = h_t
+
+Differs from ``torch.nn.GRU`` in having a hidden bias for the candidate only (the other two would double an input bias).
+The scan walks time with a backward pass written by hand; ``torch.nn.GRU`` knows no starts inside a sequence and, on
+the CPU, has no fused form.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from rl_larnn.memories.stack import Stack, layer_sizes
+from rl_larnn.memory import Memory
+
+
+class GruState(NamedTuple):
+    hidden: Tensor  # (B, H)
+
+
+class GruLayer(Memory):
+    """One layer of :class:`Gru`."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input_to_gates = nn.Linear(self.input_size, 3 * self.output_size)
+        self.hidden_to_gates = nn.Linear(self.output_size, 3 * self.output_size, bias=False)
+        self.candidate_bias = nn.Parameter(torch.empty(self.output_size))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+
+    def initial_state(self, batch_size: int) -> GruState:
+        return GruState(self.zeros(batch_size, self.output_size))
+
+    def step(self, x: Tensor, state: GruState) -> tuple[Tensor, GruState]:
+        from_input = self.input_to_gates(x).split([2 * self.output_size, self.output_size], dim=1)
+        from_hidden = self.hidden_to_gates(state.hidden).split([2 * self.output_size, self.output_size], dim=1)
+        reset, keep = torch.sigmoid(from_input[0] + from_hidden[0]).chunk(2, dim=1)
+        candidate = torch.tanh(from_input[1] + reset * (from_hidden[1] + self.candidate_bias))
+        hidden = candidate + keep * (state.hidden - candidate)
+        return hidden, GruState(hidden)
+
+    def scan(self, xs: Tensor, state: GruState, starts: Tensor) -> tuple[Tensor, GruState]:
+        weight, bias = self.hidden_to_gates.weight, self.candidate_bias
+        hiddens = _GruScan.apply(self.input_to_gates(xs), weight, bias, state.hidden, starts)
+        return hiddens, GruState(hiddens[-1])
+
+
+class _GruScan(torch.autograd.Function):
+    """The recurrence of one layer over time, given the gates' inputs ``(T, B, 3H)``."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, starts: Tensor) -> Tensor:
+        steps, batch, width = inputs.shape[0], inputs.shape[1], weight.shape[1]
+        gates = inputs.clone()  # pre-activations, turned into activations in place: (T, B, 3H)
+        before, hiddens, candidates = (inputs.new_empty(steps, batch, width) for _ in range(3))
+        recurrent = weight.t()
+        hidden_bias = torch.cat([bias.new_zeros(2 * width), bias])
+        any_start = starts.any(1).tolist()
+        for t in range(steps):
+            if any_start[t]:
+                hidden = hidden.masked_fill(starts[t].unsqueeze(1), 0.0)
+            before[t] = hidden
+            from_hidden = torch.addmm(hidden_bias, hidden, recurrent)
+            gate = gates[t]
+            sigmoid = gate[:, : 2 * width].add_(from_hidden[:, : 2 * width]).sigmoid_()
+            candidates[t] = from_hidden[:, 2 * width :]  # U_n h + b_h, kept for the gradient of r
+            candidate = gate[:, 2 * width :].addcmul_(sigmoid[:, :width], candidates[t]).tanh_()
+            hidden = torch.lerp(candidate, hidden, sigmoid[:, width:], out=hiddens[t])
+        ctx.save_for_backward(gates, before, candidates, weight, starts)
+        ctx.any_start = any_start
+        return hiddens
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_hiddens: Tensor) -> Any:
+        gates, before, candidates, weight, starts = ctx.saved_tensors
+        steps, batch, width = before.shape
+        reset, keep, candidate = gates.split(width, dim=2)
+        # Factors that do not depend on later steps, for all of them at once.
+        into_candidate = (1 - keep) * (1 - candidate * candidate)
+        local = torch.cat(
+            [into_candidate * candidates * reset * (1 - reset), (before - candidate) * keep * (1 - keep)], dim=2
+        )
+        local = torch.cat([local, into_candidate * reset], dim=2)  # d h_t / d(U h + b_h), per gate
+        grad_hidden = torch.zeros_like(before[0])
+        for t in range(steps - 1, -1, -1):
+            grad_hidden = grad_hiddens[t] + grad_hidden
+            grad_gate = local[t].view(batch, 3, width).mul_(grad_hidden.unsqueeze(1)).view(batch, 3 * width)
+            into_candidate[t] *= grad_hidden
+            grad_hidden = torch.addmm(grad_hidden * keep[t], grad_gate, weight)
+            if ctx.any_start[t]:
+                grad_hidden = grad_hidden.masked_fill(starts[t].unsqueeze(1), 0.0)
+        grad_weight = local.flatten(0, 1).t() @ before.flatten(0, 1)
+        grad_inputs = torch.cat([local[:, :, : 2 * width], into_candidate], dim=2)
+        return grad_inputs, grad_weight, local[:, :, 2 * width :].sum((0, 1)), grad_hidden, None
+
+
+class Gru(Stack):
+    """GRU of ``layers`` layers.
+
+    :param input_size: I
+    :param hidden_size: H, also the width of the output
+    :param layers: depth
+    """
+
+    def __init__(self, input_size: int, hidden_size: int = 64, layers: int = 1) -> None:
+        super().__init__([GruLayer(*sizes) for sizes in layer_sizes(input_size, hidden_size, layers)])

@@ -1,0 +1,421 @@
+"""Actor-critic policies with a memory between the feature extractor and the heads.
+
+    observation -> features -> memory -> net_arch -> action distribution, value
+
+Letters: T time, B batch rows, F features, D width of a packed state.
+
+Two doors lead in. :class:`rl_larnn.agents.RecurrentPPO` uses :meth:`~MemoryActorCriticPolicy.act`,
+:meth:`~MemoryActorCriticPolicy.state_values` and :meth:`~MemoryActorCriticPolicy.evaluate_chunks`, which speak
+:class:`PolicyState`. Everything of Stable-Baselines3 and stock ``sb3_contrib.RecurrentPPO`` uses the methods that it
+knows (``forward``, ``predict``, ``evaluate_actions`` ...), where a state is a pair of tensors as if of an LSTM: the
+packed state, cut in two halves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    FlattenExtractor,
+    MlpExtractor,
+    NatureCNN,
+)
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor
+
+from rl_larnn.memories import build_memory
+from rl_larnn.memories.none import NoMemory
+from rl_larnn.memories.options import check_choice
+from rl_larnn.memory import Memory
+from rl_larnn.state import State, pack, packed_width, select, unpack
+
+CriticMemory = Literal["separate", "shared", "none"]
+
+#: What sb3-contrib calls these options; they get a hint instead of a bare "unexpected keyword".
+_FOREIGN_OPTIONS = {
+    "lstm_hidden_size": "memory_kwargs=dict(hidden_size=...)",
+    "n_lstm_layers": "memory_kwargs=dict(layers=...)",
+    "shared_lstm": 'critic_memory="shared"',
+    "enable_critic_lstm": 'critic_memory="separate" or "none"',
+    "lstm_kwargs": "memory_kwargs",
+}
+
+
+class PolicyState(NamedTuple):
+    """What a policy remembers: one state of B rows for the actor and one for the critic."""
+
+    actor: State
+    critic: State  # without values of its own where the critic shares the actor's memory or has none
+
+
+class LstmShape(NamedTuple):
+    """What stock sb3-contrib asks ``policy.lstm_actor``, to know the shape of a state."""
+
+    num_layers: int
+    hidden_size: int
+
+
+class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
+    """Actor-critic policy with any memory, for vector and discrete observations.
+
+    :param observation_space: see SB3
+    :param action_space: see SB3
+    :param lr_schedule: learning rate by remaining progress
+    :param memory: name of a memory (:data:`rl_larnn.memories.MEMORIES`) or a subclass of :class:`rl_larnn.memory.Memory`
+    :param memory_kwargs: options of the memory, such as ``dict(hidden_size=64, heads=4)``
+    :param critic_memory: ``"separate"``: the critic has its own; ``"shared"``: it reads the actor's, without sending
+        gradients into it (as sb3-contrib's ``shared_lstm``); ``"none"``: it sees the present only
+    :param policy_kwargs: every other policy option of SB3 (``net_arch``, ``activation_fn``, ``ortho_init`` ...)
+    :raises ValueError: for an unknown memory or option, with the nearest known one
+    """
+
+    default_memory: ClassVar[str] = "larnn"
+    default_features_extractor: ClassVar[type[BaseFeaturesExtractor]] = FlattenExtractor
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Schedule,
+        *,
+        memory: str | type[Memory] | None = None,
+        memory_kwargs: dict[str, Any] | None = None,
+        critic_memory: CriticMemory = "separate",
+        **policy_kwargs: Any,
+    ) -> None:
+        for name in policy_kwargs:
+            if name in _FOREIGN_OPTIONS:
+                raise ValueError(f"{name} is an option of sb3-contrib's LSTM policy; here it is {_FOREIGN_OPTIONS[name]}")
+        check_choice("critic_memory", critic_memory, ("separate", "shared", "none"))
+        self.memory = self.default_memory if memory is None else memory
+        self.memory_kwargs = dict(memory_kwargs or {})
+        self.critic_mode = critic_memory
+        self._stateless_calls = 0
+        policy_kwargs.setdefault("features_extractor_class", self.default_features_extractor)
+        if critic_memory == "shared" and not policy_kwargs.get("share_features_extractor", True):
+            raise ValueError('critic_memory="shared" needs share_features_extractor=True: one memory reads one stream')
+        # The parent would build two LSTMs; its own parent builds all else and calls _build_mlp_extractor on the way.
+        super(RecurrentActorCriticPolicy, self).__init__(observation_space, action_space, lr_schedule, **policy_kwargs)
+
+    def _build_mlp_extractor(self) -> None:
+        """Make the memories and the networks above them (SB3 calls this before it makes the optimiser)."""
+        self.actor_memory = build_memory(self.memory, self.features_dim, self.memory_kwargs)
+        width = self.actor_memory.output_size
+        self.critic_memory: Memory | None = None
+        if self.critic_mode == "separate":
+            self.critic_memory = build_memory(self.memory, self.features_dim, self.memory_kwargs)
+        elif self.critic_mode == "none":
+            self.critic_memory = NoMemory(self.features_dim, width)
+        if self.ortho_init:
+            for module in (self.actor_memory, self.critic_memory):
+                if module is not None:
+                    module.orthogonal_init()
+        self._actor_like = self.actor_memory.initial_state(1)
+        half = max(1, (packed_width(self._actor_like) + 1) // 2)
+        self.lstm_actor = LstmShape(num_layers=1, hidden_size=half)
+        self.lstm_hidden_state_shape = (1, 1, half)
+        self.mlp_extractor = MlpExtractor(
+            width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        return data | {
+            "memory": self.memory,
+            "memory_kwargs": self.memory_kwargs,
+            "critic_memory": self.critic_mode,
+        }
+
+    # ------------------------------------------------------------------ the door of our own agent
+
+    def initial_state(self, batch_size: int) -> PolicyState:
+        """The state of ``batch_size`` rows that have seen nothing."""
+        critic = self.critic_memory
+        nothing = self.actor_memory.zeros(batch_size, 0)
+        return PolicyState(
+            self.actor_memory.initial_state(batch_size),
+            nothing if critic is None else critic.initial_state(batch_size),
+        )
+
+    def act(
+        self, obs: PyTorchObs, state: PolicyState, starts: Tensor, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, PolicyState]:
+        """One step of every row.
+
+        :param obs: observations of B rows
+        :param state: what the rows remember
+        :param starts: ``(B,)`` bool, true where the observation opens a new episode
+        :return: actions ``(B, ...)``, values ``(B,)``, log-probabilities ``(B,)`` and the state after the step
+        """
+        actor_features, critic_features = self._features(obs)
+        state = select(starts, self.initial_state(1), state)
+        actor, actor_state = self.actor_memory.step(actor_features, state.actor)
+        critic, critic_state = actor, state.critic
+        if self.critic_memory is not None:
+            critic, critic_state = self.critic_memory.step(critic_features, state.critic)
+        distribution = self._distribution(actor)
+        actions = distribution.get_actions(deterministic=deterministic)
+        log_prob = distribution.log_prob(actions)
+        actions = actions.reshape((-1, *(self.action_space.shape or ())))
+        return actions, self._values(critic), log_prob, PolicyState(actor_state, critic_state)
+
+    def state_values(self, obs: PyTorchObs, state: PolicyState, starts: Tensor) -> Tensor:
+        """Values ``(B,)`` of the observations, given what came before them; arguments as in :meth:`act`."""
+        actor_features, critic_features = self._features(obs)
+        state = select(starts, self.initial_state(1), state)
+        if self.critic_memory is None:
+            return self._values(self.actor_memory.step(actor_features, state.actor)[0])
+        return self._values(self.critic_memory.step(critic_features, state.critic)[0])
+
+    def evaluate_chunks(
+        self, obs: PyTorchObs, actions: Tensor, state: PolicyState, starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Judge the actions of whole chunks of time, with starts anywhere inside.
+
+        :param obs: ``(T, B, ...)``
+        :param actions: ``(T, B, ...)``
+        :param state: what each chunk remembered at its first step
+        :param starts: ``(T, B)`` bool
+        :return: values, log-probabilities and entropies (None where there is no closed form), each ``(T, B)``
+        """
+        shape = starts.shape
+        actor_features, critic_features = (f.unflatten(0, shape) for f in self._features(_flatten_time(obs)))
+        actor, _ = self.actor_memory.scan(actor_features, state.actor, starts)
+        critic = actor.detach()
+        if self.critic_memory is not None:
+            critic, _ = self.critic_memory.scan(critic_features, state.critic, starts)
+        distribution = self._distribution(actor.flatten(0, 1))
+        log_prob = distribution.log_prob(actions.flatten(0, 1)).view(shape)
+        entropy = distribution.entropy()
+        values = self._values(critic.flatten(0, 1)).view(shape)
+        return values, log_prob, None if entropy is None else entropy.view(shape)
+
+    def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        """Features ``(B, F)`` for the actor and for the critic."""
+        features = self.extract_features(obs)
+        return (features, features) if self.share_features_extractor else features
+
+    def _distribution(self, memory_output: Tensor) -> Distribution:
+        return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(memory_output))
+
+    def _values(self, memory_output: Tensor) -> Tensor:
+        return self.value_net(self.mlp_extractor.forward_critic(memory_output)).squeeze(-1)
+
+    # ------------------------------------------------------------------ the door of SB3 and sb3-contrib
+
+    def forward(
+        self, obs: PyTorchObs, lstm_states: RNNStates, episode_starts: Tensor, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
+        """See :meth:`sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy.forward`."""
+        state = self._from_upstream(lstm_states)
+        actions, values, log_prob, state = self.act(obs, state, episode_starts > 0.5, deterministic)
+        return actions, values.unsqueeze(-1), log_prob, self._to_upstream(state)
+
+    def evaluate_actions(
+        self, obs: PyTorchObs, actions: Tensor, lstm_states: RNNStates, episode_starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See sb3-contrib: the batch is a list of padded sequences, one after the other, each with its own state."""
+        sequences = lstm_states.pi[0].shape[1]
+
+        def by_time(flat: Tensor) -> Tensor:
+            return flat.unflatten(0, (sequences, -1)).transpose(0, 1)
+
+        def by_sequence(timed: Tensor) -> Tensor:
+            return timed.transpose(0, 1).flatten()
+
+        timed_obs = {key: by_time(value) for key, value in obs.items()} if isinstance(obs, dict) else by_time(obs)
+        values, log_prob, entropy = self.evaluate_chunks(
+            timed_obs, by_time(actions), self._from_upstream(lstm_states), by_time(episode_starts) > 0.5
+        )
+        entropy = None if entropy is None else by_sequence(entropy)
+        return by_sequence(values).unsqueeze(-1), by_sequence(log_prob), entropy
+
+    def get_distribution(
+        self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor
+    ) -> tuple[Distribution, tuple[Tensor, ...]]:
+        """The action distribution of each row, and the actor's state after the step."""
+        features = ActorCriticPolicy.extract_features(self, obs, self.pi_features_extractor)
+        state = select(episode_starts > 0.5, self._initial_actor_state(), _join(lstm_states, self._actor_like))
+        memory_output, state = self.actor_memory.step(features, state)
+        return self._distribution(memory_output), self._split(state)
+
+    def predict_values(self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor) -> Tensor:
+        """Values ``(B, 1)``, given the critic's states (the second half of an ``RNNStates``)."""
+        state = self._from_upstream(RNNStates(lstm_states, lstm_states))
+        return self.state_values(obs, state, episode_starts > 0.5).unsqueeze(-1)
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for observations, and the memory to hand back at the next call.
+
+        :param observation: one observation or a batch of B
+        :param state: what the last call returned; None at the first
+        :param episode_start: ``(B,)``, true where an observation opens a new episode
+        :param deterministic: take the likeliest action
+        """
+        self._stateless_calls = self._stateless_calls + 1 if state is None and episode_start is None else 0
+        if self._stateless_calls == 2:
+            warnings.warn(
+                "predict() was called twice without state and episode_start, so the memory is empty at every step; "
+                "pass both: action, state = model.predict(obs, state=state, episode_start=starts)",
+                stacklevel=2,
+            )
+        return super().predict(observation, state, episode_start, deterministic)
+
+    def _initial_actor_state(self) -> State:
+        return self.actor_memory.initial_state(1)
+
+    def _split(self, state: State) -> tuple[Tensor, Tensor]:
+        """A state as upstream carries it: the packed state's halves, each ``(1, B, ceil(D / 2))``."""
+        packed = pack(state)
+        padded = torch.nn.functional.pad(packed, (0, 2 * self.lstm_actor.hidden_size - packed.shape[1]))
+        first, second = padded.unsqueeze(0).chunk(2, dim=2)
+        return first.contiguous(), second.contiguous()
+
+    def _to_upstream(self, state: PolicyState) -> RNNStates:
+        actor = self._split(state.actor)
+        # Upstream keeps a critic's state of the actor's shape in any case; without its own, it repeats the actor's.
+        return RNNStates(actor, self._split(state.critic) if self.critic_mode == "separate" else actor)
+
+    def _from_upstream(self, states: RNNStates) -> PolicyState:
+        actor = _join(states.pi, self._actor_like)
+        if self.critic_mode == "separate":
+            return PolicyState(actor, _join(states.vf, self._actor_like))
+        return PolicyState(actor, self.initial_state(states.pi[0].shape[1]).critic)
+
+
+def _join(halves: tuple[Tensor, Tensor], like: State) -> State:
+    """Undo ``MemoryActorCriticPolicy._split``."""
+    return unpack(torch.cat([halves[0][0], halves[1][0]], dim=1)[:, : packed_width(like)], like)
+
+
+def _flatten_time(obs: PyTorchObs) -> PyTorchObs:
+    """Merge the first two axes of an observation or of each entry of a Dict observation."""
+    return {key: value.flatten(0, 1) for key, value in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
+
+
+class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):
+    """:class:`MemoryActorCriticPolicy` for image observations."""
+
+    default_features_extractor = NatureCNN
+
+
+class MemoryMultiInputActorCriticPolicy(MemoryActorCriticPolicy):
+    """:class:`MemoryActorCriticPolicy` for Dict observations."""
+
+    default_features_extractor = CombinedExtractor
+
+
+# SB3 archives store a policy's class by module and name: these never move.
+
+
+class MlpLarnnPolicy(MemoryActorCriticPolicy):
+    """LARNN over vector observations."""
+
+    default_memory = "larnn"
+
+
+class CnnLarnnPolicy(MemoryActorCriticCnnPolicy):
+    """LARNN over image observations."""
+
+    default_memory = "larnn"
+
+
+class MultiInputLarnnPolicy(MemoryMultiInputActorCriticPolicy):
+    """LARNN over Dict observations."""
+
+    default_memory = "larnn"
+
+
+class MlpAarenPolicy(MemoryActorCriticPolicy):
+    """Aaren over vector observations."""
+
+    default_memory = "aaren"
+
+
+class CnnAarenPolicy(MemoryActorCriticCnnPolicy):
+    """Aaren over image observations."""
+
+    default_memory = "aaren"
+
+
+class MultiInputAarenPolicy(MemoryMultiInputActorCriticPolicy):
+    """Aaren over Dict observations."""
+
+    default_memory = "aaren"
+
+
+class MlpLstmPolicy(MemoryActorCriticPolicy):
+    """LSTM over vector observations."""
+
+    default_memory = "lstm"
+
+
+class CnnLstmPolicy(MemoryActorCriticCnnPolicy):
+    """LSTM over image observations."""
+
+    default_memory = "lstm"
+
+
+class MultiInputLstmPolicy(MemoryMultiInputActorCriticPolicy):
+    """LSTM over Dict observations."""
+
+    default_memory = "lstm"
+
+
+class MlpGruPolicy(MemoryActorCriticPolicy):
+    """GRU over vector observations."""
+
+    default_memory = "gru"
+
+
+class CnnGruPolicy(MemoryActorCriticCnnPolicy):
+    """GRU over image observations."""
+
+    default_memory = "gru"
+
+
+class MultiInputGruPolicy(MemoryMultiInputActorCriticPolicy):
+    """GRU over Dict observations."""
+
+    default_memory = "gru"
+
+
+#: Policies by the names that ``RecurrentPPO("...", env)`` takes.
+POLICY_ALIASES: dict[str, type[MemoryActorCriticPolicy]] = {
+    "MlpMemoryPolicy": MemoryActorCriticPolicy,
+    "CnnMemoryPolicy": MemoryActorCriticCnnPolicy,
+    "MultiInputMemoryPolicy": MemoryMultiInputActorCriticPolicy,
+    **{
+        policy.__name__: policy
+        for policy in (
+            MlpLarnnPolicy,
+            CnnLarnnPolicy,
+            MultiInputLarnnPolicy,
+            MlpAarenPolicy,
+            CnnAarenPolicy,
+            MultiInputAarenPolicy,
+            MlpLstmPolicy,
+            CnnLstmPolicy,
+            MultiInputLstmPolicy,
+            MlpGruPolicy,
+            CnnGruPolicy,
+            MultiInputGruPolicy,
+        )
+    },
+}
