@@ -1,0 +1,168 @@
+"""How far can one get without memory? A cross-entropy search over memoryless policies.
+
+The best score found is the *floor* of a task: a memory that does not beat it has not been of use. The search bounds
+the true optimum without memory from below only, so it tries several families and always includes doing nothing and
+acting at random.
+
+Source: Rubinstein and Kroese, The Cross-Entropy Method, 2004 (Gaussian form with independent parameters).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_larnn.envs.memoryless import FAMILIES, Family
+from rl_larnn.envs.rollouts import Act, Rollouts, Score
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """For each family ``restarts`` searches of ``generations``; the ``elite`` best of each shape the next.
+
+    Attributes:
+        generations: how often the distribution of policies is refitted.
+        population: policies in a generation.
+        elite: how many of them it is refitted to.
+        episodes: on which each policy of a generation is judged, the same for all.
+        restarts: independent searches for each family.
+        evaluation_episodes: fresh ones for choosing among the finalists, and as many again for the reported score.
+        spread: standard deviation of the parameters of the first generation; inputs are standardised.
+        seed: of everything.
+
+    Raises:
+        ValueError: a number is too small for a search, or the elite is larger than the population.
+    """
+
+    generations: int = 30
+    population: int = 32
+    elite: int = 6
+    episodes: int = 8
+    restarts: int = 2
+    evaluation_episodes: int = 300
+    spread: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # A standard error needs two episodes, everything else at least one.
+        for name in ("generations", "population", "elite", "episodes", "restarts", "evaluation_episodes"):
+            least = 2 if name == "evaluation_episodes" else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"the search expected {name} of at least {least}, got {getattr(self, name)}")
+        if self.elite > self.population:
+            raise ValueError(
+                f"the search expected an elite of at most the population {self.population}, got {self.elite}"
+            )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best memoryless policy of a search: its family, its parameters (D,), its score on fresh episodes.
+
+    Where nothing beat uniformly random actions, they are what was found and D is 0.
+    """
+
+    family: str
+    parameters: np.ndarray
+    score: Score
+
+
+def random_score(env_id: str, episodes: int = 300, seed: int = 0) -> Score:
+    """The score of uniformly random actions over ``episodes`` episodes."""
+    rollouts = Rollouts(env_id)
+    return Score.of(rollouts.returns(_uniform(rollouts, seed), 1, episodes, seed)[0])
+
+
+def find_floor(
+    env_id: str,
+    settings: SearchSettings | None = None,
+    families: Iterable[Family] = FAMILIES.values(),
+    on_generation: Callable[[float], None] = lambda best: None,
+) -> Found:
+    """The best memoryless policy of all families, judged on episodes that the search has not seen.
+
+    Args:
+        env_id: any form ``resolve_id`` takes; Box vector observation, Discrete or Box actions.
+        settings: size of the search.
+        families: which kinds of policy to try.
+        on_generation: called with the best mean return of each generation, for a progress bar.
+
+    Raises:
+        UnknownEnvironmentError: no such environment.
+        TypeError: its observation or action space is of another kind.
+    """
+    settings = settings or SearchSettings()
+    search = _Search(Rollouts(env_id), settings, on_generation)
+    finalists = [finalist for family in families for finalist in search.finalists(family)]
+    # Chosen on one set of episodes and reported on another: the best of many is otherwise flattered by luck.
+    judged = [search.returns(*finalist, settings.evaluation_episodes).mean() for finalist in finalists]
+    family, policies = finalists[int(np.argmax(judged))]
+    found = Score.of(search.returns(family, policies, settings.evaluation_episodes)[0])
+    uniform = random_score(env_id, settings.evaluation_episodes, settings.seed)
+    if uniform.mean > found.mean:
+        return Found("uniform random actions", np.zeros(0), uniform)
+    return Found(family.name, policies[0], found)
+
+
+class _Search:
+    def __init__(self, rollouts: Rollouts, settings: SearchSettings, on_generation: Callable[[float], None]):
+        self._rollouts, self._settings, self._on_generation = rollouts, settings, on_generation
+        self._generator = np.random.default_rng(settings.seed)
+        self._centre, self._scale = _observation_scale(rollouts, settings.seed)
+
+    def finalists(self, family: Family) -> list[tuple[Family, np.ndarray]]:
+        """Policies (1, D): all zeros (doing nothing), then the mean and the best of each restart."""
+        size = family.size(self._rollouts.observation_size, self._rollouts.action_space)
+        policies = [np.zeros(size)]
+        for _ in range(self._settings.restarts):
+            policies += self._one_search(family, size)
+        return [(family, policy[None]) for policy in policies]
+
+    def returns(self, family: Family, policies: np.ndarray, episodes: int) -> np.ndarray:
+        """Returns (P, E) of policies (P, D) on episodes drawn afresh."""
+        space = self._rollouts.action_space
+
+        def act(observations: np.ndarray) -> np.ndarray:
+            return family.actions(policies, (observations - self._centre) / self._scale, space, self._generator)
+
+        return self._rollouts.returns(act, len(policies), episodes, int(self._generator.integers(2**31)))
+
+    def _one_search(self, family: Family, size: int) -> list[np.ndarray]:
+        settings = self._settings
+        mean, spread = np.zeros(size), np.full(size, settings.spread)
+        best, best_score = mean, -np.inf
+        for _ in range(settings.generations):
+            policies = mean + spread * self._generator.standard_normal((settings.population, size))
+            scores = self.returns(family, policies, settings.episodes).mean(1)
+            elite = np.argsort(-scores)[: settings.elite]
+            if scores[elite[0]] > best_score:
+                best, best_score = policies[elite[0]], scores[elite[0]]
+            # A little spread is kept, or the search freezes on a lucky generation.
+            mean, spread = policies[elite].mean(0), policies[elite].std(0) + 0.02
+            self._on_generation(float(scores[elite[0]]))
+        return [mean, best]
+
+
+def _uniform(rollouts: Rollouts, seed: int) -> Act:
+    rollouts.action_space.seed(seed)
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        policies, episodes, _ = observations.shape
+        return np.array([[rollouts.action_space.sample() for _ in range(episodes)] for _ in range(policies)])
+
+    return act
+
+
+def _observation_scale(rollouts: Rollouts, seed: int, episodes: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (I,) of what random actions get to see; 1 where nothing varies."""
+    seen: list[np.ndarray] = []
+    uniform = _uniform(rollouts, seed)
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        seen.append(observations[0].copy())
+        return uniform(observations)
+
+    rollouts.returns(act, 1, episodes, seed)
+    stacked = np.concatenate(seen)
+    spread = stacked.std(0)
+    return stacked.mean(0), np.where(spread > 1e-6, spread, 1.0)

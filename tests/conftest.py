@@ -1,0 +1,15 @@
+"""Settings shared by all tests: one thread, and property-based tests that draw the same examples every time."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import Phase, settings
+
+# Sizes are tiny: more threads only wait for each other.
+torch.set_num_threads(1)
+
+# No shrinking: examples are small to begin with, and shrinking a failure here takes minutes.
+settings.register_profile(
+    "laws", derandomize=True, deadline=None, database=None, max_examples=4, phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile("laws")
