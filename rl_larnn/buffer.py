@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
 
+from rl_larnn.observations import Observation, map_observation
 from rl_larnn.policies import PolicyState
 from rl_larnn.state import map_state, rows
 
@@ -25,7 +25,7 @@ from rl_larnn.state import map_state, rows
 class Chunks(NamedTuple):
     """A minibatch: B chunks of L steps, time first."""
 
-    observations: PyTorchObs  # (L, B, ...), or such a tensor per key
+    observations: Observation  # (L, B, ...), or such a tensor per key
     actions: Tensor  # (L, B, ...)
     starts: Tensor  # (L, B) bool
     state: PolicyState  # of B rows, before the first step
@@ -61,7 +61,7 @@ class ChunkBuffer:
         self.n_steps, self.n_envs, self.seq_len = n_steps, n_envs, seq_len
         self.gamma, self.gae_lambda = gamma, gae_lambda
         shape = (n_steps, n_envs)
-        self.observations: PyTorchObs
+        self.observations: Observation
         if isinstance(observation_space, spaces.Dict):
             self.observations = {key: _storage(shape, space, device) for key, space in observation_space.items()}
         else:
@@ -87,7 +87,7 @@ class ChunkBuffer:
 
     def add(
         self,
-        obs: PyTorchObs,
+        obs: Observation,
         actions: Tensor,
         rewards: np.ndarray,
         starts: Tensor,
@@ -102,11 +102,7 @@ class ChunkBuffer:
         step = self.position
         if step % self.seq_len == 0:
             self.states.append(state)
-        if isinstance(self.observations, dict):
-            for key, stored in self.observations.items():
-                stored[step] = obs[key]
-        else:
-            self.observations[step] = obs
+        map_observation(lambda stored, new: stored[step].copy_(new), self.observations, obs)
         self.actions[step] = actions
         self.rewards[step] = torch.as_tensor(rewards)
         self.starts[step] = starts
@@ -136,22 +132,18 @@ class ChunkBuffer:
         :param batch_size: a multiple of ``seq_len``
         """
         states = map_state(lambda *leaves: torch.cat(leaves), *self.states)
-        observations = (
-            {key: self._by_chunk(stored) for key, stored in self.observations.items()}
-            if isinstance(self.observations, dict)
-            else self._by_chunk(self.observations)
-        )
+        observations = map_observation(self._by_chunk, self.observations)
         scalars = (self.values, self.log_probs, self.advantages, self.returns)
         actions, starts, *rest = (self._by_chunk(stored) for stored in (self.actions, self.starts, *scalars))
         order = torch.randperm(actions.shape[1], device=actions.device)
         for chosen in order.split(batch_size // self.seq_len):
-            taken = (
-                {key: value[:, chosen] for key, value in observations.items()}
-                if isinstance(observations, dict)
-                else observations[:, chosen]
-            )
+            taken = map_observation(lambda stored, chosen=chosen: stored[:, chosen], observations)
             yield Chunks(
-                taken, actions[:, chosen], starts[:, chosen], rows(states, chosen), *(value[:, chosen] for value in rest)
+                taken,
+                actions[:, chosen],
+                starts[:, chosen],
+                rows(states, chosen),
+                *(value[:, chosen] for value in rest),
             )
 
     def _by_chunk(self, stored: Tensor) -> Tensor:
@@ -162,4 +154,6 @@ class ChunkBuffer:
 def _storage(shape: tuple[int, int], space: spaces.Space, device: torch.device | str) -> Tensor:
     """Zeros for one observation per step and environment: bytes stay bytes, doubles become floats."""
     dtype = torch.as_tensor(np.zeros(0, dtype=space.dtype)).dtype
-    return torch.zeros((*shape, *(space.shape or ())), dtype=torch.float32 if dtype == torch.float64 else dtype, device=device)
+    return torch.zeros(
+        (*shape, *(space.shape or ())), dtype=torch.float32 if dtype == torch.float64 else dtype, device=device
+    )

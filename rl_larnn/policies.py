@@ -22,7 +22,6 @@ from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -30,13 +29,14 @@ from stable_baselines3.common.torch_layers import (
     MlpExtractor,
     NatureCNN,
 )
-from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 
 from rl_larnn.memories import build_memory
 from rl_larnn.memories.none import NoMemory
 from rl_larnn.memories.options import check_choice
 from rl_larnn.memory import Memory
+from rl_larnn.observations import Observation, map_observation
 from rl_larnn.state import State, pack, packed_width, select, unpack
 
 CriticMemory = Literal["separate", "shared", "none"]
@@ -71,7 +71,8 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
     :param observation_space: see SB3
     :param action_space: see SB3
     :param lr_schedule: learning rate by remaining progress
-    :param memory: name of a memory (:data:`rl_larnn.memories.MEMORIES`) or a subclass of :class:`rl_larnn.memory.Memory`
+    :param memory: name of a memory (:data:`rl_larnn.memories.MEMORIES`) or a subclass of
+        :class:`rl_larnn.memory.Memory`
     :param memory_kwargs: options of the memory, such as ``dict(hidden_size=64, heads=4)``
     :param critic_memory: ``"separate"``: the critic has its own; ``"shared"``: it reads the actor's, without sending
         gradients into it (as sb3-contrib's ``shared_lstm``); ``"none"``: it sees the present only
@@ -95,13 +96,20 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
     ) -> None:
         for name in policy_kwargs:
             if name in _FOREIGN_OPTIONS:
-                raise ValueError(f"{name} is an option of sb3-contrib's LSTM policy; here it is {_FOREIGN_OPTIONS[name]}")
+                raise ValueError(
+                    f"{name} is an option of sb3-contrib's LSTM policy; here it is {_FOREIGN_OPTIONS[name]}"
+                )
         check_choice("critic_memory", critic_memory, ("separate", "shared", "none"))
         self.memory = self.default_memory if memory is None else memory
         self.memory_kwargs = dict(memory_kwargs or {})
         self.critic_mode = critic_memory
         self._stateless_calls = 0
         policy_kwargs.setdefault("features_extractor_class", self.default_features_extractor)
+        if policy_kwargs.get("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
+            # SB3's epsilon, and one kernel for all parameters instead of a loop over them.
+            policy_kwargs["optimizer_kwargs"] = {"eps": 1e-5, "fused": True} | (
+                policy_kwargs.get("optimizer_kwargs") or {}
+            )
         if critic_memory == "shared" and not policy_kwargs.get("share_features_extractor", True):
             raise ValueError('critic_memory="shared" needs share_features_extractor=True: one memory reads one stream')
         # The parent would build two LSTMs; its own parent builds all else and calls _build_mlp_extractor on the way.
@@ -122,7 +130,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
                     module.orthogonal_init()
         self._actor_like = self.actor_memory.initial_state(1)
         half = max(1, (packed_width(self._actor_like) + 1) // 2)
-        self.lstm_actor = LstmShape(num_layers=1, hidden_size=half)
+        self.lstm_actor = LstmShape(num_layers=1, hidden_size=half)  # type: ignore[assignment]
         self.lstm_hidden_state_shape = (1, 1, half)
         self.mlp_extractor = MlpExtractor(
             width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
@@ -148,7 +156,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         )
 
     def act(
-        self, obs: PyTorchObs, state: PolicyState, starts: Tensor, deterministic: bool = False
+        self, obs: Observation, state: PolicyState, starts: Tensor, deterministic: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, PolicyState]:
         """One step of every row.
 
@@ -169,7 +177,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         actions = actions.reshape((-1, *(self.action_space.shape or ())))
         return actions, self._values(critic), log_prob, PolicyState(actor_state, critic_state)
 
-    def state_values(self, obs: PyTorchObs, state: PolicyState, starts: Tensor) -> Tensor:
+    def state_values(self, obs: Observation, state: PolicyState, starts: Tensor) -> Tensor:
         """Values ``(B,)`` of the observations, given what came before them; arguments as in :meth:`act`."""
         actor_features, critic_features = self._features(obs)
         state = select(starts, self.initial_state(1), state)
@@ -178,7 +186,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         return self._values(self.critic_memory.step(critic_features, state.critic)[0])
 
     def evaluate_chunks(
-        self, obs: PyTorchObs, actions: Tensor, state: PolicyState, starts: Tensor
+        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Judge the actions of whole chunks of time, with starts anywhere inside.
 
@@ -189,7 +197,9 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         :return: values, log-probabilities and entropies (None where there is no closed form), each ``(T, B)``
         """
         shape = starts.shape
-        actor_features, critic_features = (f.unflatten(0, shape) for f in self._features(_flatten_time(obs)))
+        actor_features, critic_features = (
+            f.unflatten(0, shape) for f in self._features(map_observation(lambda o: o.flatten(0, 1), obs))
+        )
         actor, _ = self.actor_memory.scan(actor_features, state.actor, starts)
         critic = actor.detach()
         if self.critic_memory is not None:
@@ -200,10 +210,10 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         values = self._values(critic.flatten(0, 1)).view(shape)
         return values, log_prob, None if entropy is None else entropy.view(shape)
 
-    def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+    def _features(self, obs: Observation) -> tuple[Tensor, Tensor]:
         """Features ``(B, F)`` for the actor and for the critic."""
         features = self.extract_features(obs)
-        return (features, features) if self.share_features_extractor else features
+        return features if isinstance(features, tuple) else (features, features)
 
     def _distribution(self, memory_output: Tensor) -> Distribution:
         return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(memory_output))
@@ -213,16 +223,16 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
 
     # ------------------------------------------------------------------ the door of SB3 and sb3-contrib
 
-    def forward(
-        self, obs: PyTorchObs, lstm_states: RNNStates, episode_starts: Tensor, deterministic: bool = False
+    def forward(  # type: ignore[override]
+        self, obs: Observation, lstm_states: RNNStates, episode_starts: Tensor, deterministic: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
         """See :meth:`sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy.forward`."""
         state = self._from_upstream(lstm_states)
         actions, values, log_prob, state = self.act(obs, state, episode_starts > 0.5, deterministic)
         return actions, values.unsqueeze(-1), log_prob, self._to_upstream(state)
 
-    def evaluate_actions(
-        self, obs: PyTorchObs, actions: Tensor, lstm_states: RNNStates, episode_starts: Tensor
+    def evaluate_actions(  # type: ignore[override]
+        self, obs: Observation, actions: Tensor, lstm_states: RNNStates, episode_starts: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """See sb3-contrib: the batch is a list of padded sequences, one after the other, each with its own state."""
         sequences = lstm_states.pi[0].shape[1]
@@ -233,23 +243,27 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         def by_sequence(timed: Tensor) -> Tensor:
             return timed.transpose(0, 1).flatten()
 
-        timed_obs = {key: by_time(value) for key, value in obs.items()} if isinstance(obs, dict) else by_time(obs)
         values, log_prob, entropy = self.evaluate_chunks(
-            timed_obs, by_time(actions), self._from_upstream(lstm_states), by_time(episode_starts) > 0.5
+            map_observation(by_time, obs),
+            by_time(actions),
+            self._from_upstream(lstm_states),
+            by_time(episode_starts) > 0.5,
         )
         entropy = None if entropy is None else by_sequence(entropy)
         return by_sequence(values).unsqueeze(-1), by_sequence(log_prob), entropy
 
-    def get_distribution(
-        self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor
+    def get_distribution(  # type: ignore[override]
+        self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
     ) -> tuple[Distribution, tuple[Tensor, ...]]:
         """The action distribution of each row, and the actor's state after the step."""
-        features = ActorCriticPolicy.extract_features(self, obs, self.pi_features_extractor)
+        features, _ = self._features(obs)
         state = select(episode_starts > 0.5, self._initial_actor_state(), _join(lstm_states, self._actor_like))
         memory_output, state = self.actor_memory.step(features, state)
         return self._distribution(memory_output), self._split(state)
 
-    def predict_values(self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor) -> Tensor:
+    def predict_values(  # type: ignore[override]
+        self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
+    ) -> Tensor:
         """Values ``(B, 1)``, given the critic's states (the second half of an ``RNNStates``)."""
         state = self._from_upstream(RNNStates(lstm_states, lstm_states))
         return self.state_values(obs, state, episode_starts > 0.5).unsqueeze(-1)
@@ -299,14 +313,9 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         return PolicyState(actor, self.initial_state(states.pi[0].shape[1]).critic)
 
 
-def _join(halves: tuple[Tensor, Tensor], like: State) -> State:
+def _join(halves: tuple[Tensor, ...], like: State) -> State:
     """Undo ``MemoryActorCriticPolicy._split``."""
     return unpack(torch.cat([halves[0][0], halves[1][0]], dim=1)[:, : packed_width(like)], like)
-
-
-def _flatten_time(obs: PyTorchObs) -> PyTorchObs:
-    """Merge the first two axes of an observation or of each entry of a Dict observation."""
-    return {key: value.flatten(0, 1) for key, value in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):

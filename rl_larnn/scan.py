@@ -38,7 +38,9 @@ class AverageState(NamedTuple):
     numerator: Tensor  # (B, A, D)  w
 
 
-def average_step(score: Tensor, value: Tensor, decay: Tensor | None, state: AverageState) -> tuple[Tensor, AverageState]:
+def average_step(
+    score: Tensor, value: Tensor, decay: Tensor | None, state: AverageState
+) -> tuple[Tensor, AverageState]:
     """Read one token.
 
     :param score: ``(B, A)``

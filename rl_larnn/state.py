@@ -63,7 +63,9 @@ def rows(state: State, index: Any) -> State:
 
 def packed_width(state: State) -> int:
     """D, the number of values that one row of the state holds."""
-    return sum(leaf[0:1].numel() if leaf.shape[0] else leaf.new_empty((1, *leaf.shape[1:])).numel() for leaf in leaves(state))
+    return sum(
+        leaf[0:1].numel() if leaf.shape[0] else leaf.new_empty((1, *leaf.shape[1:])).numel() for leaf in leaves(state)
+    )
 
 
 def pack(state: State) -> Tensor:

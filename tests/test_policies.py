@@ -42,7 +42,9 @@ def test_stock_sb3_contrib_trains_saves_loads_and_predicts(
     policy: type[MemoryActorCriticPolicy], mode: str, tmp_path: Path
 ) -> None:
     options = {"memory_kwargs": SMALL, "critic_memory": mode}
-    model = sb3_contrib.RecurrentPPO(policy, recall(), n_steps=16, batch_size=16, n_epochs=2, seed=0, policy_kwargs=options)
+    model = sb3_contrib.RecurrentPPO(
+        policy, recall(), n_steps=16, batch_size=16, n_epochs=2, seed=0, policy_kwargs=options
+    )
     before = torch.nn.utils.parameters_to_vector(model.policy.parameters()).clone()
     model.learn(96)
     after = torch.nn.utils.parameters_to_vector(model.policy.parameters())

@@ -157,7 +157,12 @@ def test_time_limits_bootstrap_with_the_memory_of_their_episode(mode: str) -> No
             self.steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
         def _on_step(self) -> bool:
-            obs = np.stack([info.get("terminal_observation", o) for info, o in zip(self.locals["infos"], self.locals["new_obs"], strict=True)])
+            obs = np.stack(
+                [
+                    info.get("terminal_observation", o)
+                    for info, o in zip(self.locals["infos"], self.locals["new_obs"], strict=True)
+                ]
+            )
             self.steps.append((obs, self.locals["rewards"].copy(), self.locals["dones"].copy()))
             return True
 
@@ -175,7 +180,9 @@ def test_time_limits_bootstrap_with_the_memory_of_their_episode(mode: str) -> No
         values, _, _ = model.policy.evaluate_chunks(whole, actions, model.policy.initial_state(2), starts)
     assert recorder.steps[limit - 1][2].all(), "both episodes should be cut at the limit"
     plain = torch.as_tensor(recorder.steps[limit - 1][1])
-    torch.testing.assert_close(model.rollout_buffer.rewards[limit - 1], plain + gamma * values[-1], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        model.rollout_buffer.rewards[limit - 1], plain + gamma * values[-1], rtol=1e-5, atol=1e-6
+    )
     torch.testing.assert_close(model.rollout_buffer.rewards[limit - 2], torch.as_tensor(recorder.steps[limit - 2][1]))
 
 
@@ -201,7 +208,9 @@ ACTIONS = {
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 def test_observation_spaces(observation: str, memory: str) -> None:
     kind, space = OBSERVATIONS[observation]
-    model = agent(memory, random_env(space, n_envs=2), policy=f"{kind}MemoryPolicy", n_steps=8, batch_size=8, n_epochs=1)
+    model = agent(
+        memory, random_env(space, n_envs=2), policy=f"{kind}MemoryPolicy", n_steps=8, batch_size=8, n_epochs=1
+    )
     model.learn(32)
     action, state = model.predict(model.env.reset(), episode_start=np.ones(2, dtype=bool))
     again, _ = model.predict(model.env.reset(), state=state, episode_start=np.zeros(2, dtype=bool))
@@ -232,7 +241,12 @@ def test_sde_and_the_scale_of_squashed_actions(squash: bool) -> None:
 
 def test_options_of_ppo_are_obeyed() -> None:
     model = agent(
-        "lstm", n_epochs=50, learning_rate=1e-2, clip_range=LinearSchedule(0.2, 0.1, 1.0), target_kl=1e-6, clip_range_vf=0.3
+        "lstm",
+        n_epochs=50,
+        learning_rate=1e-2,
+        clip_range=LinearSchedule(0.2, 0.1, 1.0),
+        target_kl=1e-6,
+        clip_range_vf=0.3,
     )
     collect(model)
     model.train()
@@ -245,7 +259,12 @@ def test_options_of_ppo_are_obeyed() -> None:
 def test_callbacks_subprocesses_and_normalisation(tmp_path: Any) -> None:
     env = VecNormalize(SubprocVecEnv([RecallFirst, RecallFirst], start_method="forkserver"))
     model = agent("larnn", env, tensorboard_log=str(tmp_path / "tb"))
-    evaluation = EvalCallback(VecNormalize(VecMonitor(DummyVecEnv([RecallFirst])), training=False), eval_freq=20, best_model_save_path=str(tmp_path), verbose=0)
+    evaluation = EvalCallback(
+        VecNormalize(VecMonitor(DummyVecEnv([RecallFirst])), training=False),
+        eval_freq=20,
+        best_model_save_path=str(tmp_path),
+        verbose=0,
+    )
     checkpoint = CheckpointCallback(20, str(tmp_path), save_vecnormalize=True)
     model.learn(96, callback=CallbackList([evaluation, checkpoint]))
     env.close()
@@ -304,7 +323,10 @@ def test_chunk_length() -> None:
     assert choose_seq_len(None, 128, 256, 8) == 32
     assert choose_seq_len(None, 20, 100, 8) == 20
     assert choose_seq_len(None, 2048, 60, 8) == 4
-    with pytest.raises(ValueError, match=r"n_steps must be a multiple of seq_len, got n_steps=100 and seq_len=32; nearest: n_steps=96 or 128, or seq_len=20 or 25"):
+    with pytest.raises(
+        ValueError,
+        match=r"n_steps must be a multiple of seq_len, got n_steps=100 and seq_len=32; nearest: n_steps=96 or 128, or seq_len=20 or 25",
+    ):
         choose_seq_len(32, 100, 64, 8)
     with pytest.raises(ValueError, match=r"batch_size=16 and seq_len=32; nearest: batch_size=32, or seq_len=8 or 16"):
         choose_seq_len(32, 64, 16, 8)

@@ -22,7 +22,9 @@ class RecallFirst(gym.Env[np.ndarray, int]):
     def __init__(self, length: int = 4) -> None:
         self.length = length
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.time, self.bit = 0, int(self.np_random.integers(2))
         return np.array([2 * self.bit - 1, 0], np.float32), {}
@@ -62,7 +64,9 @@ class Breaks(gym.Env[np.ndarray, int]):
     def __init__(self, what: str = "observation", at: int = 5) -> None:
         self.what, self.at, self.time = what, at, 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         return np.zeros(2, np.float32), {}
 

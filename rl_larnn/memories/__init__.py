@@ -33,7 +33,9 @@ def find_memory(memory: str | type[Memory]) -> type[Memory]:
     if isinstance(memory, type) and issubclass(memory, Memory):
         return memory
     if not isinstance(memory, str):
-        came = f"the class {memory.__name__}" if isinstance(memory, type) else f"an object of type {type(memory).__name__}"
+        came = (
+            f"the class {memory.__name__}" if isinstance(memory, type) else f"an object of type {type(memory).__name__}"
+        )
         raise TypeError(f"memory must be a name ({', '.join(MEMORIES)}) or a subclass of Memory, got {came}")
     if memory not in MEMORIES:
         close = difflib.get_close_matches(memory.lower(), MEMORIES, n=2, cutoff=0.4)

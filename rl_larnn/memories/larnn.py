@@ -6,7 +6,7 @@ Letters: T time, B batch rows, I input, H hidden, W window, A heads, D = H / A h
 Rows of each 4H block, in order: g (candidate), f, i, o (gates).
 
     q = elu(W_q [x; h])                          query
-    k_j, v_j = phi(W_k z_j), phi(W_v z_j)        z_j = [cell of age j; position of age j], phi = norm(elu(.)) or identity
+    k_j, v_j = phi(W_k z_j), phi(W_v z_j)     z_j = [cell of age j; its position], phi = norm(elu(.)) or identity
     a = norm(elu(W_o attention(q, k, v)))        attention over the window, per head
     u = W_x x + W_h h + W_a a      (mode "residual")      or      u = W_a [x; h; a]      (mode "layer")
     c = norm(tanh(u_g) sigmoid(u_i) + c_newest sigmoid(u_f))
@@ -44,7 +44,7 @@ class LarnnState(NamedTuple):
 
     hidden: Tensor  # (B, H)
     cells: Tensor  # (B, W, H), newest last
-    count: Tensor  # (B, 1), cells computed since the start, at most W
+    filled: Tensor  # (B, 1), cells computed since the start, at most W
 
 
 def sinusoids(window: int) -> Tensor:
@@ -60,7 +60,9 @@ def sinusoids(window: int) -> Tensor:
 
 
 def _norm(kind: Norm, size: int) -> nn.Module:
-    return {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "none": lambda _: nn.Identity()}[kind](size)
+    if kind == "layer":
+        return nn.LayerNorm(size)
+    return nn.BatchNorm1d(size) if kind == "batch" else nn.Identity()
 
 
 class LarnnLayer(Memory):
@@ -81,10 +83,10 @@ class LarnnLayer(Memory):
         size = self.output_size
         self.window, self.heads, self.width = window, heads, size // heads
         self.mode, self.positions, self.kv_activation = mode, positions, kv_activation
-        features = 0
-        if positions == "sinusoid":
-            self.register_buffer("position_table", sinusoids(window), persistent=False)
-            features = self.position_table.shape[1]
+        self.position_table: Tensor
+        table = sinusoids(window) if positions == "sinusoid" else torch.zeros(window, 0)
+        self.register_buffer("position_table", table, persistent=False)
+        features = table.shape[1]
         self.query = nn.Linear(self.input_size + size, size)
         self.key = nn.Linear(size + features, size)
         self.value = nn.Linear(size + features, size)
@@ -123,15 +125,22 @@ class LarnnLayer(Memory):
         # Attention multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
         if not ordinary or not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
             return super().scan(xs, state, starts)
-        visible, count = window_mask(starts, state.count, self.window)
+        visible, filled = window_mask(starts, state.filled, self.window)
         hiddens, slots = larnn_scan(
-            from_inputs, state.hidden, state.cells, visible, starts, self.heads, self.kv_activation, self._scan_weights()
+            from_inputs,
+            state.hidden,
+            state.cells,
+            visible,
+            starts,
+            self.heads,
+            self.kv_activation,
+            self._scan_weights(),
         )
         cells = slots[-self.window :].transpose(0, 1)
         age = torch.arange(self.window - 1, -1, -1, device=xs.device)
-        forgotten = starts.any(0).view(-1, 1) & (age >= count)  # slots that a start has emptied, (B, W)
+        forgotten = starts.any(0).view(-1, 1) & (age >= filled)  # slots that a start has emptied, (B, W)
         cells = torch.where(forgotten.unsqueeze(-1), 0.0, cells)
-        return hiddens, LarnnState(hiddens[-1], cells, count)
+        return hiddens, LarnnState(hiddens[-1], cells, filled)
 
     def _scan_weights(self) -> LarnnWeights:
         hidden, attention = self._recurrent_weights()
@@ -195,7 +204,7 @@ class LarnnLayer(Memory):
         if self.position_bias is not None:
             scores = scores + self.position_bias
         age = torch.arange(self.window - 1, -1, -1, device=scores.device)
-        return torch.softmax(scores.masked_fill((age > state.count).unsqueeze(1), -torch.inf), dim=-1)
+        return torch.softmax(scores.masked_fill((age > state.filled).unsqueeze(1), -torch.inf), dim=-1)
 
     def _advance(
         self, from_input: Tensor, projected: Tensor, state: LarnnState, weights: tuple[Tensor, Tensor]
@@ -212,7 +221,7 @@ class LarnnLayer(Memory):
         cell = _apply(self.cell_norm, torch.tanh(candidate) * take + state.cells[:, -1] * keep)
         hidden = _apply(self.hidden_norm, show * elu(cell))
         cells = torch.cat([state.cells[:, 1:], cell.unsqueeze(1)], dim=1)
-        return hidden, LarnnState(hidden, cells, (state.count + 1).clamp(max=self.window))
+        return hidden, LarnnState(hidden, cells, (state.filled + 1).clamp(max=self.window))
 
 
 def _apply(norm: nn.Module, x: Tensor) -> Tensor:
@@ -261,6 +270,6 @@ class Larnn(Stack):
                 f"residual stacking adds inputs to outputs, so hidden_size must equal the {input_size} inputs, "
                 f"got {hidden_size}; set hidden_size={input_size} or residual=False"
             )
-        options = (window, heads, mode, positions, kv_activation, norm)
         sizes = layer_sizes(input_size, hidden_size, layers)
-        super().__init__([LarnnLayer(*size, *options) for size in sizes], residual)
+        cells = [LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm) for size in sizes]
+        super().__init__(cells, residual)

@@ -14,6 +14,7 @@ Covers every option but sinusoidal positions (whose keys change with age) and ba
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -47,23 +48,25 @@ class LarnnWeights(NamedTuple):
     kv_norm_bias: Tensor | None
 
 
-def window_mask(starts: Tensor, count: Tensor, window: int) -> tuple[Tensor, Tensor]:
+def window_mask(starts: Tensor, filled: Tensor, window: int) -> tuple[Tensor, Tensor]:
     """Which slots each step sees, and how many cells there are after the last step.
 
     :param starts: ``(T, B)`` bool
-    :param count: ``(B, 1)`` cells at the beginning
-    :return: ``(T, B, W)`` bool, newest last, and the count ``(B, 1)``
+    :param filled: ``(B, 1)`` cells at the beginning
+    :return: ``(T, B, W)`` bool, newest last, and the cells ``(B, 1)`` at the end, at most W
     """
     steps = torch.arange(len(starts), device=starts.device).unsqueeze(1)
     last_start = torch.where(starts, steps, -1).cummax(0).values
-    cells = torch.where(last_start < 0, count.t() + steps, (steps - last_start).to(count.dtype))  # (T, B), before step
+    cells = torch.where(
+        last_start < 0, filled.t() + steps, (steps - last_start).to(filled.dtype)
+    )  # (T, B), before step
     age = torch.arange(window - 1, -1, -1, device=starts.device)
     return age <= cells.unsqueeze(-1), (cells[-1:].t() + 1).clamp(max=window)
 
 
 def larnn_scan(
-    from_inputs: Tensor, hidden: Tensor, cells: Tensor, visible: Tensor, starts: Tensor, heads: int, kv_activation: bool,
-    weights: LarnnWeights,
+    from_inputs: Tensor, hidden: Tensor, cells: Tensor, visible: Tensor, starts: Tensor, heads: int,
+    kv_activation: bool, weights: LarnnWeights,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Run the recurrence.
 
@@ -122,7 +125,7 @@ class _LarnnScan(torch.autograd.Function):
         before = from_inputs.new_empty(steps, batch, size)
         gates = from_inputs.new_empty(steps, batch, 4 * size)
         queries, contexts, attended = (from_inputs.new_empty(steps, batch, size) for _ in range(3))
-        saved = []
+        saved: list[tuple[Any, ...]] = []  # per step, what backward reads
         recurrent, to_gates, to_output = weights.hidden.t(), weights.attention.t(), weights.output.t()
         for t in range(steps):
             if any_start[t]:
@@ -158,7 +161,17 @@ class _LarnnScan(torch.autograd.Function):
             projected, kv_saved = project(cell)
             store(window + t, projected)
             saved.append(
-                (attention, read, read_statistics, raw_cell, cell_statistics, elu_cell, raw_hidden, hidden_statistics, kv_saved)
+                (
+                    attention,
+                    read,
+                    read_statistics,
+                    raw_cell,
+                    cell_statistics,
+                    elu_cell,
+                    raw_hidden,
+                    hidden_statistics,
+                    kv_saved,
+                )
             )
         ctx.save_for_backward(*flat)
         ctx.buffers = (slots, keys, values, before, gates, queries, contexts, attended)
@@ -177,7 +190,9 @@ class _LarnnScan(torch.autograd.Function):
         window, width, rows = len(slots) - steps, size // heads, batch * heads
         scale = 1 / math.sqrt(width)
         grad_keys, grad_values = torch.zeros_like(keys), torch.zeros_like(values)
-        keys_by_slot, values_by_slot = (k.view(batch, heads, -1, width).permute(2, 0, 1, 3) for k in (grad_keys, grad_values))
+        keys_by_slot, values_by_slot = (
+            k.view(batch, heads, -1, width).permute(2, 0, 1, 3) for k in (grad_keys, grad_values)
+        )
         grad_mixed = before.new_empty(steps, batch, 5 * size)
         grad_reads, grad_attended, grad_cells, grad_outputs = (torch.empty_like(before) for _ in range(4))
         grad_scores = before.new_empty(steps, rows, window, 1)
@@ -209,7 +224,17 @@ class _LarnnScan(torch.autograd.Function):
 
         grad_hidden, grad_cell_next = torch.zeros_like(before[0]), torch.zeros_like(before[0])
         for t in range(steps - 1, -1, -1):
-            attention, read, read_statistics, raw_cell, cell_statistics, elu_cell, raw_hidden, hidden_statistics, kv_saved = ctx.saved[t]
+            (
+                attention,
+                read,
+                read_statistics,
+                raw_cell,
+                cell_statistics,
+                elu_cell,
+                raw_hidden,
+                hidden_statistics,
+                kv_saved,
+            ) = ctx.saved[t]
             grad_output = torch.add(grad_hidden, grad_hiddens[t], out=grad_outputs[t])
             grad_raw_hidden = _norm_backward(grad_output, raw_hidden, hidden_statistics, weights.hidden_norm)
             grad_cell = grad_cell_next + into_cell(window + t, kv_saved)
@@ -249,7 +274,10 @@ class _LarnnScan(torch.autograd.Function):
         if any_start[0]:
             grad_carried[-1].masked_fill_(starts[0].unsqueeze(1), 0.0)
         grad_carried = (grad_carried + grad_slots[:window]).transpose(0, 1)
-        grads = ctx.needs_input_grad
+        column = list(zip(*ctx.saved, strict=True))
+        carried_activated, carried_statistics = ctx.carried_saved
+        kv_activated = [*carried_activated, *(pair[0] for pair in column[8])]
+        kv_statistics = [*zip(*(carried_statistics or ()), strict=True), *(pair[1] for pair in column[8])]
         return (
             grad_mixed, grad_hidden, grad_carried, None, None, None, None,
             _outer(grad_mixed, before),
@@ -258,16 +286,11 @@ class _LarnnScan(torch.autograd.Function):
             grad_reads.sum((0, 1)),
             _outer(grad_kv.flatten(2), slots),
             grad_kv.sum((0, 1)).flatten(),
-            grad_scores.view(steps, batch, heads, window).sum((0, 1)) if grads[13] else None,
-            *_norm_weight_grads(grad_attended, [s[1] for s in ctx.saved], [s[2] for s in ctx.saved], weights.attention_norm),
-            *_norm_weight_grads(grad_cells, [s[3] for s in ctx.saved], [s[4] for s in ctx.saved], weights.cell_norm),
-            *_norm_weight_grads(grad_outputs, [s[6] for s in ctx.saved], [s[7] for s in ctx.saved], weights.hidden_norm),
-            *_norm_weight_grads(
-                grad_kv_normed,
-                [*ctx.carried_saved[0], *(s[8][0] for s in ctx.saved)],
-                [*zip(*(ctx.carried_saved[1] or ()), strict=True), *(s[8][1] for s in ctx.saved)],
-                weights.kv_norm,
-            ),
+            grad_scores.view(steps * batch, heads, window).sum(0) if ctx.needs_input_grad[13] else None,
+            *_norm_weight_grads(grad_attended, column[1], column[2], weights.attention_norm),
+            *_norm_weight_grads(grad_cells, column[3], column[4], weights.cell_norm),
+            *_norm_weight_grads(grad_outputs, column[6], column[7], weights.hidden_norm),
+            *_norm_weight_grads(grad_kv_normed, kv_activated, kv_statistics, weights.kv_norm),
         )  # fmt: skip
 
 
@@ -297,13 +320,13 @@ def _norm_backward(grad: Tensor, x: Tensor, statistics: Statistics, weight: Tens
 
 
 def _norm_weight_grads(
-    grad: Tensor, inputs: list[Tensor], statistics: list[Any], weight: Tensor | None
+    grad: Tensor, inputs: Sequence[Tensor], statistics: Sequence[Any], weight: Tensor | None
 ) -> tuple[Tensor, Tensor] | tuple[None, None]:
     """Gradients of a norm's weight and bias, over all steps at once."""
     if weight is None:
         return None, None
     mean, scale = (torch.stack([pair[index] for pair in statistics]) for index in (0, 1))
-    normed = (torch.stack(inputs) - mean) * scale
+    normed = (torch.stack(list(inputs)) - mean) * scale
     axes = tuple(range(grad.dim() - 1))
     return (grad * normed).sum(axes), grad.sum(axes)
 

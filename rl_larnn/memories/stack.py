@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,10 +28,12 @@ class Stack(Memory):
 
     def __init__(self, layers: Sequence[Memory], residual: bool = False) -> None:
         super().__init__(layers[0].input_size, layers[-1].output_size)
-        for below, above in zip(layers, layers[1:], strict=False):
+        for below, above in itertools.pairwise(layers):
             if below.output_size != above.input_size:
-                raise ValueError(f"a layer with {below.output_size} outputs cannot feed one with {above.input_size} inputs")
-        self.layers = nn.ModuleList(layers)
+                raise ValueError(
+                    f"a layer with {below.output_size} outputs cannot feed one with {above.input_size} inputs"
+                )
+        self.layers: Sequence[Memory] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.residual = residual
 
     def initial_state(self, batch_size: int) -> StackState:
