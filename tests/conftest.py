@@ -10,6 +10,6 @@ torch.set_num_threads(1)
 
 # No shrinking: examples are small to begin with, and shrinking a failure here takes minutes.
 settings.register_profile(
-    "laws", derandomize=True, deadline=None, database=None, max_examples=4, phases=[Phase.explicit, Phase.generate]
+    "laws", derandomize=True, deadline=None, database=None, max_examples=20, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("laws")

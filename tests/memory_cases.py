@@ -96,13 +96,11 @@ def sequence(memory: Memory, starts: Tensor, dtype: torch.dtype = torch.float64)
 
 @st.composite
 def start_flags(draw: st.DrawFn, steps: int, rows: int = ROWS) -> Tensor:
-    """Flags ``(T, B)``: a few starts anywhere, or one at each step."""
-    if draw(st.integers(0, 5)) == 5:
-        return torch.ones(steps, rows, dtype=torch.bool)
-    starts = torch.zeros(steps, rows, dtype=torch.bool)
-    for t, b in draw(st.lists(st.tuples(st.integers(0, steps - 1), st.integers(0, rows - 1)), min_size=1, max_size=8)):
-        starts[t, b] = True
-    return starts
+    """Flags ``(T, B)``: some starts anywhere, few or many, or one at each step, or none."""
+    # The first example that hypothesis tries is the first choice here, so it has to be an interesting one.
+    share = draw(st.sampled_from([0.1, 0.5, 0.02, 1.0, 0.0]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    return torch.rand(steps, rows, generator=generator) < share
 
 
 def comparable(state: State) -> list[Tensor]:

@@ -31,6 +31,7 @@ from rl_larnn.memories import MEMORIES, Memory
 from rl_larnn.state import State, leaves, rows, select
 
 STEPS = 12  # with the 6 before them, more than any window
+EXAMPLES = settings(max_examples=3)  # for each of the cases, which are many
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_bad_value = pytest.mark.parametrize("bad", [float("nan"), float("inf")], ids=str)
@@ -80,6 +81,7 @@ def test_scan_is_step_repeated(case: Case, steps: int) -> None:
 def test_a_cut_with_the_state_carried_over_changes_nothing(case: Case) -> None:
     memory = case.build()
 
+    @EXAMPLES
     @given(starts=start_flags(STEPS), cut=st.integers(1, STEPS - 1))
     def law(starts: Tensor, cut: int) -> None:
         def in_two(xs: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
@@ -98,6 +100,7 @@ def test_a_cut_with_the_state_carried_over_changes_nothing(case: Case) -> None:
 def test_a_start_is_a_fresh_run_whatever_came_before(case: Case, bad: float) -> None:
     memory = case.build()
 
+    @EXAMPLES
     @given(starts=start_flags(STEPS), spoilt=spoilt_rows, begin=st.integers(0, STEPS - 1))
     @torch.no_grad()
     def law(starts: Tensor, spoilt: Tensor, begin: int) -> None:
@@ -119,7 +122,7 @@ def test_a_start_is_a_fresh_run_whatever_came_before(case: Case, bad: float) -> 
 def test_a_start_keeps_a_bad_state_out_of_the_gradients(case: Case, bad: float) -> None:
     memory = case.build()
 
-    @settings(max_examples=2)
+    @EXAMPLES
     @given(starts=start_flags(STEPS), spoilt=spoilt_rows)
     def law(starts: Tensor, spoilt: Tensor) -> None:
         data = sequence(memory, starts)
@@ -137,6 +140,7 @@ def test_a_start_keeps_a_bad_state_out_of_the_gradients(case: Case, bad: float) 
 def test_no_output_sees_the_future(case: Case, change: float) -> None:
     memory = case.build()
 
+    @EXAMPLES
     @given(starts=start_flags(STEPS), now=st.integers(1, STEPS - 1))
     @torch.no_grad()
     def law(starts: Tensor, now: int) -> None:
@@ -154,6 +158,7 @@ def test_no_output_sees_the_future(case: Case, change: float) -> None:
 def test_rows_do_not_affect_rows(case: Case, change: float) -> None:
     memory = case.build()
 
+    @EXAMPLES
     @given(starts=start_flags(STEPS), row=st.integers(0, ROWS - 1))
     @torch.no_grad()
     def law(starts: Tensor, row: int) -> None:

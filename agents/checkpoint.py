@@ -1,0 +1,55 @@
+"""The checkpoint of a run: a folder that can be loaded at every instant, also in the middle of its replacement.
+
+checkpoint.new  is written and synced        checkpoint loadable
+checkpoint      becomes checkpoint.old       checkpoint.old loadable
+checkpoint.new  becomes checkpoint           both loadable
+checkpoint.old  is removed                   checkpoint loadable
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.runs import sync
+
+STATE = "state.json"
+
+
+def replace_checkpoint(run: Path, write: Callable[[Path], None]) -> Path:
+    """Write a new checkpoint and put it in the place of the old one.
+
+    :param run: the run folder
+    :param write: fills the empty folder that it is given
+    :return: the checkpoint's folder
+    """
+    current, new, old = run / "checkpoint", run / "checkpoint.new", run / "checkpoint.old"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    write(new)
+    for path in [*new.iterdir(), new]:
+        sync(path)
+    # Where a kill left only checkpoint.old, it stays until the new one is in place.
+    if current.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(current, old)
+    os.replace(new, current)
+    sync(run)
+    shutil.rmtree(old, ignore_errors=True)
+    return current
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The folder of the newest whole checkpoint of a run.
+
+    :raises UserError: if there is none
+    """
+    if not run.is_dir():
+        raise UserError(f"expected a run folder, got {run}, which does not exist")
+    for name in ("checkpoint", "checkpoint.old"):
+        if (run / name).is_dir():
+            return run / name
+    raise UserError(f"expected a run folder with a checkpoint, got {run}, which has none")

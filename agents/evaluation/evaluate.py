@@ -1,0 +1,65 @@
+"""How good is an agent? Undiscounted returns of whole, fresh episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_larnn.agents.errors import UserError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes of one agent.
+
+    :param returns: undiscounted, unscaled return of each episode
+    :param lengths: steps of each episode
+    """
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the return over episodes (not an error of the mean)."""
+        return float(np.std(self.returns))
+
+    @property
+    def worst(self) -> float:
+        """Lowest return."""
+        return min(self.returns)
+
+
+def evaluate(
+    model: BaseAlgorithm, env: VecEnv | Callable[[], VecEnv], n_episodes: int = 100, deterministic: bool = True
+) -> Evaluation:
+    """Run whole episodes. The memory is carried through each and forgotten between them.
+
+    :param env: vectorised environments, monitored, with any normalisation frozen; or a function that makes them, in
+        which case they are closed afterwards
+    :param deterministic: take the most likely action; else sample
+    :raises UserError: if ``n_episodes`` is not positive
+    """
+    if n_episodes < 1:
+        raise UserError(f"expected at least 1 episode, got {n_episodes}")
+    if not isinstance(env, VecEnv):
+        made = env()
+        try:
+            return evaluate(model, made, n_episodes, deterministic)
+        finally:
+            made.close()
+    # Stable-Baselines3 hands out episodes to the environments beforehand, so short ones are not over-represented.
+    returns, lengths = evaluate_policy(
+        model, env, n_eval_episodes=n_episodes, deterministic=deterministic, return_episode_rewards=True
+    )
+    return Evaluation(tuple(float(value) for value in returns), tuple(int(value) for value in lengths))  # type: ignore[union-attr]

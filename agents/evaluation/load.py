@@ -1,0 +1,64 @@
+"""A run read back from its folder: the agent, and environments like those it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_larnn.agents.checkpoint import find_checkpoint
+from rl_larnn.agents.config import Settings
+from rl_larnn.agents.environments import load_normalization, make_environments
+from rl_larnn.agents.models import load_model
+from rl_larnn.agents.randomness import derived_seed
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs import MODEL, NORMALIZATION
+from rl_larnn.agents.snapshots import load_settings
+
+#: Environments that an evaluation runs side by side. It decides which seeds the episodes get, so it is fixed.
+EVALUATION_ENVS = 10
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """An agent and where it came from.
+
+    :param folder: the run folder
+    :param source: the folder with the model: the run's own or, while training is unfinished, its checkpoint
+    """
+
+    folder: Path
+    source: Path
+    settings: Settings
+    model: RecurrentPPO
+
+    @property
+    def finished(self) -> bool:
+        """Whether this is the model at the end of training."""
+        return self.source == self.folder
+
+    def make_environments(
+        self, n_envs: int = EVALUATION_ENVS, seed: int | None = None, render_mode: str | None = None
+    ) -> VecEnv:
+        """Environments with the run's wrappers, its normalisation frozen and rewards as they are.
+
+        :param seed: of the first environment; ``None``: derived from the run's, and never one that was trained on
+        """
+        settings = self.settings
+        first = derived_seed(settings.seed, 0) if seed is None else seed
+        env = make_environments(
+            settings.env, settings.env_kwargs, settings.recipe, n_envs, first, render_mode=render_mode
+        )
+        return load_normalization(self.source / NORMALIZATION, env, training=False)
+
+
+def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
+    """Load the agent of a run: the final one or, of a run that is not finished, that of its last checkpoint.
+
+    :raises UserError: if there is no run, or what should be loaded is missing, truncated or foreign
+    """
+    folder = Path(folder)
+    settings = load_settings(folder)
+    source = folder if (folder / MODEL).exists() else find_checkpoint(folder)
+    return LoadedRun(folder, source, settings, load_model(source / MODEL, None, device))

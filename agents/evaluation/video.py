@@ -1,0 +1,69 @@
+"""One episode of an agent as an mp4 file."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.wrappers import RecordVideo
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from rl_larnn.agents.environments import load_normalization, make_env
+from rl_larnn.agents.errors import UserError, one_line
+from rl_larnn.agents.evaluation.load import LoadedRun
+from rl_larnn.agents.randomness import derived_seed
+from rl_larnn.agents.runs import NORMALIZATION
+
+
+def record_video(run: LoadedRun, seed: int | None = None, deterministic: bool = True) -> Path:
+    """Record one fresh episode into ``videos/`` of the run folder.
+
+    :param seed: of the episode; ``None``: that of the evaluation's first one
+    :return: the file, under a name that was free
+    :raises UserError: if moviepy is missing, or the environment cannot be rendered
+    """
+    if importlib.util.find_spec("moviepy") is None:
+        raise UserError("recording a video needs moviepy: pip install 'rl-larnn[video]'")
+    (run.folder / "videos").mkdir(exist_ok=True)
+    path = next(path for number in count(1) if not (path := run.folder / "videos" / f"episode-{number}.mp4").exists())
+    with TemporaryDirectory(dir=path.parent) as temporary:
+        # A folder that is not there yet: Gymnasium warns about any other.
+        folder = Path(temporary) / "recorded"
+        try:
+            _play(run, partial(_recorded, run, folder), seed, deterministic)
+        except gym.error.DependencyNotInstalled as error:
+            raise UserError(f"recording a video: {one_line(error)}; pip install 'rl-larnn[video]'") from error
+        return next(folder.glob("*.mp4")).rename(path)
+
+
+def _recorded(run: LoadedRun, folder: Path) -> gym.Env:
+    settings = run.settings
+    env = make_env(settings.env, settings.env_kwargs, settings.recipe, render_mode="rgb_array")
+    if env.render_mode != "rgb_array":
+        env.close()
+        raise UserError(f"the environment {settings.env} cannot be rendered as images (render_mode rgb_array)")
+    # A renderer that is not installed shows at the first frame; better here than in the middle of a recording.
+    env.reset()
+    env.render()
+    return RecordVideo(env, str(folder), episode_trigger=lambda episode: episode == 0)
+
+
+def _play(run: LoadedRun, make: Callable[[], gym.Env], seed: int | None, deterministic: bool) -> None:
+    env = load_normalization(run.source / NORMALIZATION, DummyVecEnv([make]), training=False)
+    try:
+        env.seed(derived_seed(run.settings.seed, 0) if seed is None else seed)
+        observation, state, start = env.reset(), None, np.ones(1, dtype=bool)
+        done = False
+        while not done:
+            action, state = run.model.predict(observation, state, start, deterministic)  # type: ignore[arg-type]
+            observation, _, start, _ = env.step(action)
+            done = bool(start[0])
+    finally:
+        # Closing writes the file.
+        env.close()

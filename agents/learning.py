@@ -1,0 +1,55 @@
+"""The learning of one session, from a checkpoint or from nothing up to the total, and what may cut it short."""
+
+from __future__ import annotations
+
+from rl_larnn.agents.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
+from rl_larnn.agents.checkpoint import find_checkpoint
+from rl_larnn.agents.errors import Interrupted, UserError, one_line
+from rl_larnn.agents.interrupts import Interrupts
+from rl_larnn.agents.recurrent_ppo import NonFiniteError
+from rl_larnn.agents.snapshots import Session, save_checkpoint
+
+
+def learn(session: Session, progress_bar: bool) -> None:
+    """Train up to the total of the settings, then save. At every instant a whole checkpoint is on the disk.
+
+    :raises UserError: for an observation or reward that is not finite; the last checkpoint is kept
+    :raises Interrupted: on Ctrl-C or SIGTERM
+    """
+    model, settings, total = session.model, session.settings, session.settings.recipe.n_timesteps
+    interrupts = Interrupts()
+    freq = settings.checkpoint_freq or max(total // 10, 1)
+    checkpoints = CheckpointCallback(lambda: save_checkpoint(session), freq)
+    bar = BarCallback(session.progress, total)
+    callbacks = [ProgressCallback(session.progress), checkpoints, StopCallback(interrupts)]
+    with interrupts:
+        try:
+            # A total, counted on from the checkpoint, keeps the schedules on their original line.
+            left = max(total - model.num_timesteps, 0)
+            callback = [*callbacks, bar] if progress_bar else callbacks
+            model.learn(left, callback=callback, reset_num_timesteps=not model.num_timesteps)
+        except NonFiniteError as error:
+            raise UserError(_non_finite(session, checkpoints, error)) from error
+        except KeyboardInterrupt:
+            # Cut off by a second signal, or from outside: in the middle of an update nothing is fit to be saved.
+            _stop(session, checkpoints, interrupts.number, fit=checkpoints.collecting)
+        finally:
+            bar.close()
+        if interrupts.number is not None:
+            _stop(session, checkpoints, interrupts.number, fit=True)
+        save_checkpoint(session)
+
+
+def _stop(session: Session, checkpoints: CheckpointCallback, number: int | None, fit: bool) -> None:
+    if checkpoints.collecting:
+        # The rollout was cut off before anything was learned from it.
+        session.model.num_timesteps = checkpoints.rollout_began_at
+    if fit:
+        save_checkpoint(session)
+    steps = session.model.num_timesteps if fit else checkpoints.saved_at or 0
+    raise Interrupted(session.folder, steps, *(() if number is None else (number,)))
+
+
+def _non_finite(session: Session, checkpoints: CheckpointCallback, error: NonFiniteError) -> str:
+    checkpoint = find_checkpoint(session.folder)
+    return f"{one_line(error)}; the last good checkpoint, of step {checkpoints.saved_at}, is kept in {checkpoint}"

@@ -1,0 +1,60 @@
+"""The logs of a run, TensorBoard events and ``progress.csv``, continued without gap or repetition by a resumed run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from rl_larnn.agents.runs import replacing
+
+CURVE = "progress.csv"
+_STEPS = "time/total_timesteps"
+
+
+class ContinuedEvents(TensorBoardOutputFormat):
+    """TensorBoard events that make a reader drop what an earlier session logged after ``steps``."""
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        # In place of the parent's constructor, which cannot pass on the purge.
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)
+        self._is_closed = False
+
+
+class ContinuedCurve(CSVOutputFormat):
+    """A CSV file that keeps the rows of an earlier session up to ``steps``."""
+
+    def __init__(self, path: Path, steps: int) -> None:
+        # In place of the parent's constructor, which empties the file.
+        keys, rows = _rows(path, steps)
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([keys, *rows] if keys else [])
+        self.file = path.open("r+", encoding="utf-8")
+        self.file.seek(0, 2)
+        self.keys = keys
+        self.separator = ","
+        self.quotechar = '"'
+
+
+def _rows(path: Path, steps: int) -> tuple[list[str], list[list[str]]]:
+    """Header and rows logged at or before ``steps``; a row cut short by a kill is dropped."""
+    if not path.exists():
+        return [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        keys, *rows = list(csv.reader(file)) or [[]]
+    if _STEPS not in keys:
+        return [], []
+    column = keys.index(_STEPS)
+    whole = [row for row in rows if len(row) == len(keys) and row[column].isdecimal()]
+    return keys, [row for row in whole if int(row[column]) <= steps]
+
+
+def run_logger(folder: Path, steps: int) -> Logger:
+    """A Stable-Baselines3 logger into the run folder.
+
+    :param steps: environment steps already learned from; what was logged after them is dropped
+    """
+    return Logger(str(folder), [ContinuedEvents(folder, steps), ContinuedCurve(folder / CURVE, steps)])

@@ -1,0 +1,147 @@
+"""Tuned settings per environment, as typed data. A new recipe is one entry of :data:`RECIPES`.
+
+The first values are those of RL Baselines3 Zoo (``hyperparams/ppo_lstm.yml``, release 2.9.2) for the task with the
+same base environment, whose ``NoVel`` form hides the same velocities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gymnasium import spaces
+
+from rl_larnn.agents.values import Linear
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, apart from the environment and the seed.
+
+    :param n_timesteps: environment steps, over all environments together
+    :param n_envs: environments that run side by side
+    :param memory: the default memory, a name of ``rl_larnn.memories.MEMORIES``
+    :param normalize_observations: running mean and standard deviation, for the parts that are vectors of numbers
+    :param normalize_rewards: divide rewards by the running standard deviation of the discounted return
+    :param previous_action: append the previous action to the observation
+    :param first_step_flag: append 1 at the first step of an episode, else 0
+    :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
+    :param policy: arguments of the policy; ``activation_fn`` by name
+    :param memory_options: per memory, its options; those under ``"all"`` go to each memory that knows them
+    """
+
+    n_timesteps: int = 500_000
+    n_envs: int = 8
+    memory: str = "larnn"
+    normalize_observations: bool = True
+    normalize_rewards: bool = True
+    previous_action: bool = False
+    first_step_flag: bool = False
+    ppo: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    memory_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+# One hidden layer of 64 per head behind a memory of 64, rectified, with PyTorch's own initialisation.
+_SMALL_POLICY = {
+    "activation_fn": "relu",
+    "ortho_init": False,
+    "net_arch": {"pi": [64], "vf": [64]},
+    "critic_memory": "separate",
+}
+
+#: Recipes by full environment id.
+RECIPES: dict[str, Recipe] = {
+    "CartPole-POMDP-v0": Recipe(
+        n_timesteps=100_000,
+        n_envs=8,
+        ppo={
+            "n_steps": 32,
+            "batch_size": 256,
+            "n_epochs": 20,
+            "seq_len": 32,
+            "gamma": 0.98,
+            "gae_lambda": 0.8,
+            "learning_rate": Linear(1e-3),
+            "clip_range": Linear(0.2),
+        },
+        policy=_SMALL_POLICY,
+        memory_options={"all": {"hidden_size": 64}},
+    ),
+    "Pendulum-POMDP-v0": Recipe(
+        n_timesteps=100_000,
+        n_envs=4,
+        ppo={
+            "n_steps": 1024,
+            "batch_size": 128,
+            "n_epochs": 10,
+            "gamma": 0.9,
+            "gae_lambda": 0.95,
+            "learning_rate": 1e-3,
+            "use_sde": True,
+            "sde_sample_freq": 4,
+        },
+        policy=_SMALL_POLICY,
+        memory_options={"all": {"hidden_size": 64}},
+    ),
+    "MountainCar-POMDP-v0": Recipe(
+        n_timesteps=1_000_000,
+        n_envs=16,
+        ppo={"n_steps": 16, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.98},
+    ),
+    "MountainCarContinuous-POMDP-v0": Recipe(
+        n_timesteps=300_000,
+        n_envs=8,
+        ppo={
+            "n_steps": 1024,
+            "batch_size": 256,
+            "n_epochs": 10,
+            "gamma": 0.9999,
+            "gae_lambda": 0.9,
+            "ent_coef": 0.00429,
+            "learning_rate": 7.77e-5,
+            "clip_range": 0.1,
+            "vf_coef": 0.19,
+            "max_grad_norm": 5.0,
+            "use_sde": True,
+            "sde_sample_freq": 8,
+        },
+        policy={**_SMALL_POLICY, "activation_fn": "tanh", "log_std_init": 0.0},
+        memory_options={"all": {"hidden_size": 32}},
+    ),
+    "Acrobot-POMDP-v0": Recipe(
+        n_timesteps=1_000_000,
+        n_envs=16,
+        ppo={"n_steps": 256, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.94},
+    ),
+    "LunarLander-POMDP-v0": Recipe(
+        n_timesteps=5_000_000,
+        n_envs=32,
+        ppo={"n_steps": 512, "batch_size": 128, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01},
+        policy=_SMALL_POLICY,
+        memory_options={"all": {"hidden_size": 64}},
+    ),
+}
+
+#: For an environment without a recipe: cautious settings that learn, if slowly, on many tasks.
+DEFAULT_DISCRETE = Recipe(
+    ppo={"n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4), "ent_coef": 0.01},
+)
+DEFAULT_CONTINUOUS = Recipe(
+    ppo={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
+    policy={"ortho_init": False},
+)
+
+
+def recipe_for(env_id: str, action_space: spaces.Space) -> tuple[Recipe, str]:
+    """The recipe of an environment, else the default for its kind of action, and the name of what was chosen.
+
+    :param env_id: full id, such as ``CartPole-POMDP-v0``
+    :return: the recipe; the environment's id, ``default (discrete actions)`` or ``default (continuous actions)``
+    """
+    if env_id in RECIPES:
+        return RECIPES[env_id], env_id
+    if isinstance(action_space, spaces.Box):
+        return DEFAULT_CONTINUOUS, "default (continuous actions)"
+    return DEFAULT_DISCRETE, "default (discrete actions)"

@@ -1,0 +1,50 @@
+"""The result of a run: what ``result.json`` holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+#: Distributions whose versions a run records.
+_RECORDED = ("rl-larnn", "torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that decide what a run does."""
+    return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in _RECORDED}}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    :param steps: environment steps learned from
+    :param wall_s: seconds of training over all sessions, without the final evaluation
+    :param eval_episodes: fresh episodes behind ``mean_return`` and ``std_return`` (deterministic actions)
+    :param threshold: mean return that counts as solved, or ``None``
+    :param solved_at_steps: steps when the last 100 training episodes first averaged the threshold, or ``None``
+    :param solved_at_s: seconds of training until then, or ``None``
+    """
+
+    env: str
+    memory: str
+    seed: int
+    steps: int
+    wall_s: float
+    steps_per_s: float
+    eval_episodes: int
+    mean_return: float
+    std_return: float
+    threshold: float | None
+    solved_at_steps: int | None
+    solved_at_s: float | None
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)

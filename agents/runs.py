@@ -1,0 +1,102 @@
+"""Run folders: their names, and files that are either whole or not there.
+
+A run folder holds ``config.json``, ``progress.csv``, TensorBoard events, ``checkpoint/`` and, when training is over,
+``model.zip``, ``vecnormalize.pkl`` and ``result.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rl_larnn.agents.errors import UserError
+
+CONFIG = "config.json"
+RESULT = "result.json"
+MODEL = "model.zip"
+NORMALIZATION = "vecnormalize.pkl"
+
+
+def default_folders(env_id: str, memory: str, seed: int) -> Iterator[Path]:
+    """``runs/<env id>/<memory>-s<seed>``, then the same with ``-2``, ``-3`` and so on behind."""
+    base = Path("runs") / env_id.replace("/", "-").replace(":", "-") / f"{memory}-s{seed}"
+    yield base
+    for number in count(2):
+        yield base.with_name(f"{base.name}-{number}")
+
+
+def refuse_existing(folder: Path) -> None:
+    """:raises UserError: if the folder exists; a run is never written over another."""
+    if folder.exists():
+        raise UserError(
+            f"the run folder {folder} exists already: pass --resume {folder} to continue it, or another name"
+        )
+
+
+def create_folder(folder: Path | None, env_id: str, memory: str, seed: int) -> Path:
+    """Create the asked-for folder, or the first free one of :func:`default_folders`.
+
+    :raises UserError: if the asked-for folder exists or cannot be created
+    """
+    candidates = iter([folder]) if folder is not None else default_folders(env_id, memory, seed)
+    for candidate in candidates:
+        try:
+            candidate.mkdir(parents=True)
+            return candidate
+        except FileExistsError:
+            if folder is not None:
+                refuse_existing(folder)
+        except OSError as error:
+            raise UserError(f"cannot create the run folder {candidate}: {error.strerror or error}") from error
+    raise UserError(f"cannot create the run folder {folder}: a part of its path is a file")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, has reached the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it; at the end it takes the name, or it never does."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    text = json.dumps(data, indent=2, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    :param what: what the file should be, for the message
+    :raises UserError: if it is missing, truncated or something else
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: expected {what}, got {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"cannot read {path}: expected {what}, got a truncated or foreign file ({error})") from error
+    if not isinstance(data, dict):
+        raise UserError(f"cannot read {path}: expected {what}, got a JSON {type(data).__name__}")
+    return data

@@ -1,0 +1,181 @@
+"""Training as a function: everything that the command line does, except for reading arguments and printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
+from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.learning import learn
+from rl_larnn.agents.logs import run_logger
+from rl_larnn.agents.memory_choice import short_name
+from rl_larnn.agents.models import build_model
+from rl_larnn.agents.progress import Progress
+from rl_larnn.agents.results import Result, versions
+from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, write_json
+from rl_larnn.agents.snapshots import (
+    Session,
+    load_checkpoint,
+    load_settings,
+    restore_pending,
+    save_model,
+)
+
+__all__ = ["Run", "TrainConfig", "resume", "train"]
+
+#: Told what was chosen and where it goes, once everything has been checked and before the first step.
+Announce = Callable[[Settings, Path], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    :param folder: its run folder
+    :param curve: per rollout: steps, mean return of the last 100 training episodes, seconds
+    """
+
+    folder: Path
+    settings: Settings
+    result: Result
+    evaluation: Evaluation
+    curve: list[tuple[int, float, float]]
+
+
+def train(config: TrainConfig, announce: Announce | None = None) -> Run:
+    """Train an agent, evaluate it on fresh episodes and leave it all in a new run folder.
+
+    :raises UserError: for a mistake in the config, and for an observation or reward that is not finite
+    :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
+    """
+    wanted = None if config.run_dir is None else Path(config.run_dir)
+    if wanted is not None:
+        refuse_existing(wanted)
+    settings = resolve(config)
+    recipe = settings.recipe
+    with _threads(settings.threads):
+        env = make_environments(
+            settings.env, settings.env_kwargs, recipe, recipe.n_envs, settings.seed, settings.vec_env
+        )
+        try:
+            env = normalized(env, recipe)
+            model = build_model(recipe, env, settings.seed, settings.device)
+            folder = create_folder(wanted, settings.env, short_name(settings.memory), settings.seed)
+            write_json(folder / CONFIG, _record(settings))
+            progress = Progress(threshold=reward_threshold(settings.env))
+            session = Session(folder, settings, model, env, progress)
+            return _run(session, config.progress_bar, announce)
+        finally:
+            env.close()
+
+
+def resume(
+    run_dir: str | Path,
+    n_timesteps: int | None = None,
+    device: str | None = None,
+    progress_bar: bool = False,
+    announce: Announce | None = None,
+) -> Run:
+    """Continue a run from its last checkpoint: after a kill, after Ctrl-C, or beyond its end.
+
+    :param n_timesteps: a new total of environment steps, to train a finished run for longer
+    :param device: where to go on, if elsewhere than before
+    :raises UserError: if there is nothing to continue, or the checkpoint is damaged
+    :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
+    """
+    folder = Path(run_dir)
+    settings = _changed(load_settings(folder), n_timesteps, device)
+    with _threads(settings.threads):
+        session = load_checkpoint(folder, settings)
+        try:
+            _refuse_finished(session)
+            write_json(folder / CONFIG, _record(settings))
+            return _run(session, progress_bar, announce)
+        finally:
+            session.env.close()
+
+
+def _record(settings: Settings) -> dict[str, object]:
+    return {**settings.to_json(), "versions": versions()}
+
+
+def _changed(settings: Settings, n_timesteps: int | None, device: str | None) -> Settings:
+    if n_timesteps is not None:
+        if n_timesteps < 1:
+            raise UserError(f"n_timesteps must be at least 1, got {n_timesteps}")
+        settings = replace(settings, recipe=replace(settings.recipe, n_timesteps=n_timesteps))
+    return settings if device is None else replace(settings, device=device)
+
+
+def _refuse_finished(session: Session) -> None:
+    steps, total = session.model.num_timesteps, session.settings.recipe.n_timesteps
+    # Without a result the run was cut off in its final evaluation, which is then all that is left to do.
+    if steps >= total and (session.folder / RESULT).exists():
+        raise UserError(
+            f"the run {session.folder} is finished: {steps} steps of {total}; "
+            f"to train it longer, ask for more, such as -n {2 * total}"
+        )
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(session: Session, progress_bar: bool, announce: Announce | None) -> Run:
+    model, steps = session.model, session.model.num_timesteps
+    model.set_logger(run_logger(session.folder, steps))
+    if steps:
+        restore_pending(model, session.folder)
+    if announce is not None:
+        announce(session.settings, session.folder)
+    try:
+        learn(session, progress_bar)
+    finally:
+        model.logger.close()
+    try:
+        return _finish(session)
+    except KeyboardInterrupt:
+        # Nothing is lost: resuming goes straight to the evaluation.
+        raise Interrupted(session.folder, model.num_timesteps) from None
+
+
+def _finish(session: Session) -> Run:
+    """Evaluate what was saved, not what is in memory, and write the result."""
+    settings, progress, folder = session.settings, session.progress, session.folder
+    wall_s, steps = progress.wall_s, session.model.num_timesteps
+    save_model(session.model, folder)
+    loaded = load_run(folder, device=settings.device)
+    evaluation = evaluate(loaded.model, loaded.make_environments, settings.eval_episodes)
+    result = Result(
+        env=settings.env,
+        memory=settings.memory,
+        seed=settings.seed,
+        steps=steps,
+        wall_s=round(wall_s, 3),
+        steps_per_s=round(steps / wall_s, 1),
+        eval_episodes=settings.eval_episodes,
+        mean_return=evaluation.mean,
+        std_return=evaluation.std,
+        threshold=progress.threshold,
+        solved_at_steps=progress.solved_at_steps,
+        solved_at_s=progress.solved_at_s,
+        device=str(session.model.device),
+        threads=settings.threads,
+        versions=versions(),
+    )
+    write_json(folder / RESULT, result.to_json())
+    return Run(folder, settings, result, evaluation, progress.curve)

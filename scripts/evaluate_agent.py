@@ -1,0 +1,78 @@
+#!/usr/bin/env python
+"""Evaluate the agent of a run: python scripts/evaluate_agent.py runs/CartPole-POMDP-v0/larnn-s0"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3.common.utils import set_random_seed
+
+from rl_larnn.agents.environments import reward_threshold
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.load import LoadedRun, load_run
+from rl_larnn.agents.evaluation.report import reference_rows
+from rl_larnn.agents.evaluation.video import record_video
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description="Evaluate the agent of a run on fresh episodes.", allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="run folder, such as runs/CartPole-POMDP-v0/larnn-s0")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the likeliest")
+    parser.add_argument("--seed", type=int, help="of the episodes; default: the ones of the evaluation after training")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
+    parser.add_argument("--video", action="store_true", help="also record one episode into the run folder")
+    return parser.parse_args()
+
+
+def run_evaluation(arguments: argparse.Namespace) -> None:
+    run = load_run(arguments.run, arguments.device)
+    seed = arguments.seed
+    if seed is not None and not 0 <= seed < 2**32 - arguments.episodes:
+        raise UserError(f"seed must be at least 0 and well below 2**32, got {seed}")
+    if arguments.stochastic:
+        # Loading has seeded the actions as in training.
+        set_random_seed(run.settings.seed if seed is None else seed)
+    deterministic = not arguments.stochastic
+    report(run, evaluate(run.model, partial(run.make_environments, seed=seed), arguments.episodes, deterministic))
+    if arguments.video:
+        print(f"video: {record_video(run, seed, deterministic)}")
+
+
+def report(run: LoadedRun, evaluation: Evaluation) -> None:
+    settings = run.settings
+    moment = "" if run.finished else f", unfinished: checkpoint of step {run.model.num_timesteps}"
+    title = f"{settings.env}, {settings.memory}, {len(evaluation.returns)} fresh episodes{moment}"
+    table = Table(title=title, show_header=False)
+    table.add_row("mean return", f"{evaluation.mean:.2f}")
+    table.add_row("standard deviation", f"{evaluation.std:.2f}")
+    table.add_row("worst", f"{evaluation.worst:.2f}")
+    for label, value in reference_rows(settings.env, reward_threshold(settings.env)):
+        table.add_row(label, value)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def main() -> int:
+    try:
+        run_evaluation(parse_arguments())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

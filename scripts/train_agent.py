@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Train a memory agent: python scripts/train_agent.py --env CartPole-POMDP"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from rl_larnn.agents.config import VEC_ENVS, Settings
+from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.evaluation.report import reference_rows
+from rl_larnn.agents.training import Run, TrainConfig, resume, train
+from rl_larnn.agents.values import parse_pairs
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description="Train a memory agent on a Gymnasium environment.", allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--env", help="any Gymnasium id, or one of ours in short: CartPole-POMDP")
+    what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
+    parser.add_argument("--memory", help="none, elman, gru, lstm, larnn, aaren or package.module:Class")
+    parser.add_argument("-n", "--n-timesteps", type=int, help="environment steps in total")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index>")
+    parser.add_argument("--n-envs", type=int, help="environments side by side")
+    parser.add_argument("--run-dir", help="folder to create; default runs/<env>/<memory>-s<seed>")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any hyper-parameter; repeatable"
+    )
+    parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
+    parser.add_argument("--vec-env", choices=VEC_ENVS, help="one process, or one per environment")
+    parser.add_argument("--checkpoint-freq", type=int, help="steps between checkpoints; default a tenth or 60 s")
+    parser.add_argument("--eval-episodes", type=int, help="episodes of the final evaluation (100)")
+    parser.add_argument("--threads", type=int, help="threads of torch on the CPU (1)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    return parser.parse_args()
+
+
+def run_training(arguments: argparse.Namespace) -> Run:
+    given = {key: value for key, value in vars(arguments).items() if value is not None and value != []}
+    bar = not given.pop("no_progress")
+    if "resume" not in given:
+        settings = parse_pairs(given.pop("set", []))
+        env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
+        return train(TrainConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce)
+    if refused := sorted(given.keys() - {"resume", "n_timesteps", "device"}):
+        names = ", ".join("--" + name.replace("_", "-") for name in refused)
+        raise UserError(f"--resume takes all but -n and --device from the run itself, got {names} as well")
+    return resume(given["resume"], given.get("n_timesteps"), given.get("device"), bar, announce)
+
+
+def announce(settings: Settings, folder: Path) -> None:
+    print(f"{settings.env} with memory {settings.memory}, seed {settings.seed}, recipe {settings.recipe_name}")
+    print("  " + ", ".join(f"{key}={value}" for key, value in settings.choices().items()))
+    print(f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
+
+
+def report(run: Run) -> None:
+    result, folder = run.result, shlex.quote(str(run.folder))
+    table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
+    table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
+    for label, value in reference_rows(result.env, result.threshold):
+        table.add_row(label, value)
+    solved = f"step {result.solved_at_steps}" if result.solved_at_steps else "not yet"
+    table.add_row("solved while training (last 100)", solved)
+    table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
+    Console().print(table)
+    evaluate = shlex.quote(str(Path(sys.argv[0]).with_name("evaluate_agent.py")))
+    print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}\nevaluate:    python {evaluate} {folder}")
+
+
+def main() -> int:
+    try:
+        report(run_training(parse_arguments()))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as stop:
+        command = shlex.join(["python", sys.argv[0], "--resume", str(stop.folder)])
+        print(f"stopped at step {stop.steps}; continue with: {command}", file=sys.stderr)
+        return stop.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
