@@ -17,9 +17,11 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
 from rl_larnn.buffer import ChunkBuffer, Chunks
+from rl_larnn.observations import map_observation
 from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy, PolicyState
 from rl_larnn.state import leaves, pack, rows
 
@@ -45,13 +47,14 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
         multiples of it. None takes the largest common divisor of the two up to 32.
     :param batch_size: minibatch size in steps
-    :param kwargs: every other argument of ``sb3_contrib.RecurrentPPO``
+    :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
     :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICY_ALIASES)
     policy: MemoryActorCriticPolicy
     rollout_buffer: ChunkBuffer  # type: ignore[assignment]
+    batch_size: int
 
     def __init__(
         self,
@@ -60,12 +63,54 @@ class RecurrentPPO(SB3RecurrentPPO):
         learning_rate: float | Schedule = 3e-4,
         n_steps: int = 128,
         batch_size: int = 128,
+        n_epochs: int = 10,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
         *,
         seq_len: int | None = None,
-        _init_setup_model: bool = True,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(policy, env, learning_rate, n_steps, batch_size, _init_setup_model=False, **kwargs)
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            clip_range=clip_range,
+            clip_range_vf=clip_range_vf,
+            normalize_advantage=normalize_advantage,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            target_kl=target_kl,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+        )
         self.seq_len = seq_len
         self._last_state: PolicyState | None = None
         if _init_setup_model:
@@ -73,7 +118,7 @@ class RecurrentPPO(SB3RecurrentPPO):
 
     def _setup_model(self) -> None:
         check_spaces(self.observation_space, self.action_space)
-        self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size, self.n_envs)
+        self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         policy = self.policy_class(
@@ -136,7 +181,8 @@ class RecurrentPPO(SB3RecurrentPPO):
             self._update_info_buffer(infos, dones)
             rewards = self._bootstrap_truncated(rewards, dones, infos, state)
             rollout_buffer.add(obs, actions, rewards, starts, values, log_probs, self._last_state)
-            self._last_obs, self._last_episode_starts, self._last_state = new_obs, dones, state
+            self._last_obs = new_obs  # type: ignore[assignment]
+            self._last_episode_starts, self._last_state = dones, state
             if not go_on:
                 return False
         obs, starts = self._last_inputs()
@@ -174,7 +220,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         ]
         if not cut:
             return rewards
-        last = [self.policy.obs_to_tensor(infos[index]["terminal_observation"])[0] for index in cut]
+        last: list[Any] = [self.policy.obs_to_tensor(infos[index]["terminal_observation"])[0] for index in cut]
         obs = (
             {key: torch.cat([o[key] for o in last]) for key in last[0]}
             if isinstance(last[0], dict)
@@ -187,11 +233,13 @@ class RecurrentPPO(SB3RecurrentPPO):
         rewards[cut] += self.gamma * values.cpu().numpy()
         return rewards
 
-    def _check_finite(self, obs: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
+    def _check_finite(self, obs: VecEnvObs, rewards: np.ndarray) -> None:
         """A running normaliser spreads one NaN over all environments, so look at what came before it."""
-        if (normalizer := self.get_vec_normalize_env()) is not None:
-            obs, rewards = normalizer.get_original_obs(), normalizer.get_original_reward()
-        for what, values in (("reward", rewards), *_observation_items(obs)):
+        normalizer = self.get_vec_normalize_env()
+        if normalizer is not None:
+            rewards = normalizer.get_original_reward()
+        items = _observation_items(obs if normalizer is None else normalizer.get_original_obs())
+        for what, values in (("reward", rewards), *items):
             if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
                 bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
                 found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
@@ -217,8 +265,8 @@ class RecurrentPPO(SB3RecurrentPPO):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         progress = self._current_progress_remaining
-        clip_range = self.clip_range(progress)
-        clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)
+        clip_range = self.clip_range(progress)  # type: ignore[operator]
+        clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
         records: list[Tensor] = []  # one row of losses per minibatch; read once, at the end
         for epoch in range(self.n_epochs):
             early = False
@@ -228,7 +276,9 @@ class RecurrentPPO(SB3RecurrentPPO):
                 early = self.target_kl is not None and record[3].item() > 1.5 * self.target_kl
                 if early:
                     if self.verbose >= 1:
-                        print(f"Early stopping at step {epoch} due to reaching max kl: {record[3].item():.2f}")
+                        self.logger.info(
+                            f"Early stopping at step {epoch} due to reaching max kl: {record[3].item():.2f}"
+                        )
                     break
                 self.policy.optimizer.zero_grad()
                 loss.backward()
@@ -297,13 +347,13 @@ class RecurrentPPO(SB3RecurrentPPO):
         return [*super()._excluded_save_params(), "_last_state"]
 
 
-def _observation_items(obs: np.ndarray | dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+def _observation_items(obs: VecEnvObs) -> list[tuple[str, np.ndarray]]:
     if isinstance(obs, dict):
         return [(f"observation {key!r}", value) for key, value in obs.items()]
-    return [("observation", obs)]
+    return [("observation", np.asarray(obs))]
 
 
-def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int, n_envs: int) -> int:
+def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
     """The chunk length: the one asked for, checked, or the largest sensible one.
 
     :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers

@@ -308,38 +308,39 @@ def test_same_seed_same_policy() -> None:
 def test_nan_is_named_and_keeps_the_policy(what: str, normalise: bool) -> None:
     env: Any = DummyVecEnv([lambda: Breaks(at=10**9), lambda: Breaks(what, at=5)])
     model = agent("gru", VecNormalize(env) if normalise else env, n_steps=4, batch_size=8)
-    with pytest.raises(NonFiniteError, match=f"environment 1 returned a {what} that is not finite .*at step 10"):
+    with pytest.raises(NonFiniteError, match=rf"environment 1 returned a {what} that is not finite .*at step 10"):
         model.learn(100)
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
 
 
 def test_divergence_is_reported() -> None:
     model = agent("gru", learning_rate=1e30)
-    with pytest.raises(NonFiniteError, match="not finite.*learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"not finite.*learning_rate"):
         model.learn(500)
 
 
 def test_chunk_length() -> None:
-    assert choose_seq_len(None, 128, 256, 8) == 32
-    assert choose_seq_len(None, 20, 100, 8) == 20
-    assert choose_seq_len(None, 2048, 60, 8) == 4
+    assert choose_seq_len(None, 128, 256) == 32
+    assert choose_seq_len(None, 20, 100) == 20
+    assert choose_seq_len(None, 2048, 60) == 4
     with pytest.raises(
         ValueError,
-        match=r"n_steps must be a multiple of seq_len, got n_steps=100 and seq_len=32; nearest: n_steps=96 or 128, or seq_len=20 or 25",
+        match=r"n_steps must be a multiple of seq_len, got n_steps=100 and seq_len=32; "
+        r"nearest: n_steps=96 or 128, or seq_len=20 or 25",
     ):
-        choose_seq_len(32, 100, 64, 8)
+        choose_seq_len(32, 100, 64)
     with pytest.raises(ValueError, match=r"batch_size=16 and seq_len=32; nearest: batch_size=32, or seq_len=8 or 16"):
-        choose_seq_len(32, 64, 16, 8)
+        choose_seq_len(32, 64, 16)
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        choose_seq_len(0, 64, 16, 8)
+        choose_seq_len(0, 64, 16)
 
 
 def test_unsupported_spaces_are_refused() -> None:
-    with pytest.raises(ValueError, match="observations must be Box.*got Tuple.*FlattenObservation"):
+    with pytest.raises(ValueError, match=r"observations must be Box.*got Tuple.*FlattenObservation"):
         check_spaces(spaces.Tuple((VECTOR, VECTOR)), spaces.Discrete(2))
-    with pytest.raises(ValueError, match="got Tuple at key 'a'"):
+    with pytest.raises(ValueError, match=r"got Tuple at key 'a'"):
         check_spaces(spaces.Dict({"a": spaces.Tuple((VECTOR,))}), spaces.Discrete(2))
-    with pytest.raises(ValueError, match="actions must be Box.*got Dict"):
+    with pytest.raises(ValueError, match=r"actions must be Box.*got Dict"):
         check_spaces(VECTOR, spaces.Dict({"a": spaces.Discrete(2)}))
 
 
@@ -348,7 +349,8 @@ def test_short_learning(memory: str) -> None:
     """A bit shown three steps ago: memories recall it, the control stays near 0.5. Seed 0, 100 episodes each."""
     env = DummyVecEnv([RecallFirst for _ in range(16)])
     model = RecurrentPPO(
-        "MlpMemoryPolicy", env, learning_rate=3e-3, n_steps=32, batch_size=256, n_epochs=5, seed=0, gamma=0.9, device="cpu",
+        "MlpMemoryPolicy", env, learning_rate=3e-3, n_steps=32, batch_size=256, n_epochs=5, seed=0, gamma=0.9,
+        device="cpu",
         policy_kwargs={"memory": memory, "memory_kwargs": {"hidden_size": 16}, "net_arch": []},
     )  # fmt: skip
     model.learn(10_000)
