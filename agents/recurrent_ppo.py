@@ -221,11 +221,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         if not cut:
             return rewards
         last: list[Any] = [self.policy.obs_to_tensor(infos[index]["terminal_observation"])[0] for index in cut]
-        obs = (
-            {key: torch.cat([o[key] for o in last]) for key in last[0]}
-            if isinstance(last[0], dict)
-            else torch.cat(last)
-        )
+        obs = map_observation(lambda *parts: torch.cat(parts), *last)
         starts = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
         with torch.no_grad():
             values = self.policy.state_values(obs, rows(state, cut), starts)

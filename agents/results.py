@@ -24,6 +24,7 @@ class Result:
     :param steps: environment steps learned from
     :param wall_s: seconds of training over all sessions, without the final evaluation
     :param eval_episodes: fresh episodes behind ``mean_return`` and ``std_return`` (deterministic actions)
+    :param mean_return_wiped: the same agent on the same episodes, its memory wiped before every step
     :param threshold: mean return that counts as solved, or ``None``
     :param solved_at_steps: steps when the last 100 training episodes first averaged the threshold, or ``None``
     :param solved_at_s: seconds of training until then, or ``None``
@@ -38,6 +39,7 @@ class Result:
     eval_episodes: int
     mean_return: float
     std_return: float
+    mean_return_wiped: float
     threshold: float | None
     solved_at_steps: int | None
     solved_at_s: float | None

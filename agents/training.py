@@ -12,6 +12,7 @@ import torch
 from rl_larnn.agents.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
 from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.learning import learn
@@ -160,6 +161,7 @@ def _finish(session: Session) -> Run:
     save_model(session.model, folder)
     loaded = load_run(folder, device=settings.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, settings.eval_episodes)
+    wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, settings.eval_episodes)
     result = Result(
         env=settings.env,
         memory=settings.memory,
@@ -170,6 +172,7 @@ def _finish(session: Session) -> Run:
         eval_episodes=settings.eval_episodes,
         mean_return=evaluation.mean,
         std_return=evaluation.std,
+        mean_return_wiped=wiped.mean,
         threshold=progress.threshold,
         solved_at_steps=progress.solved_at_steps,
         solved_at_s=progress.solved_at_s,

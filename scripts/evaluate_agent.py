@@ -14,6 +14,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from rl_larnn.agents.environments import reward_threshold
 from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.report import reference_rows
@@ -45,12 +46,14 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
         # Loading has seeded the actions as in training.
         set_random_seed(run.settings.seed if seed is None else seed)
     deterministic = not arguments.stochastic
-    report(run, evaluate(run.model, partial(run.make_environments, seed=seed), arguments.episodes, deterministic))
+    make = partial(run.make_environments, seed=seed)
+    evaluation = evaluate(run.model, make, arguments.episodes, deterministic)
+    report(run, evaluation, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
     if arguments.video:
         print(f"video: {record_video(run, seed, deterministic)}")
 
 
-def report(run: LoadedRun, evaluation: Evaluation) -> None:
+def report(run: LoadedRun, evaluation: Evaluation, wiped: Evaluation) -> None:
     settings = run.settings
     moment = "" if run.finished else f", unfinished: checkpoint of step {run.model.num_timesteps}"
     title = f"{settings.env}, {settings.memory}, {len(evaluation.returns)} fresh episodes{moment}"
@@ -58,6 +61,7 @@ def report(run: LoadedRun, evaluation: Evaluation) -> None:
     table.add_row("mean return", f"{evaluation.mean:.2f}")
     table.add_row("standard deviation", f"{evaluation.std:.2f}")
     table.add_row("worst", f"{evaluation.worst:.2f}")
+    table.add_row("mean, memory wiped at every step", f"{wiped.mean:.2f}")
     for label, value in reference_rows(settings.env, reward_threshold(settings.env)):
         table.add_row(label, value)
     Console(soft_wrap=True, highlight=False).print(table)

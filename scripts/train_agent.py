@@ -70,6 +70,7 @@ def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
     table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
+    table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.1f}")
     for label, value in reference_rows(result.env, result.threshold):
         table.add_row(label, value)
     solved = f"step {result.solved_at_steps}" if result.solved_at_steps else "not yet"
@@ -77,7 +78,8 @@ def report(run: Run) -> None:
     table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
     Console().print(table)
     evaluate = shlex.quote(str(Path(sys.argv[0]).with_name("evaluate_agent.py")))
-    print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}\nevaluate:    python {evaluate} {folder}")
+    print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}")
+    print(f"evaluate:    python {evaluate} {folder}")
 
 
 def main() -> int:

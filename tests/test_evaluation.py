@@ -16,8 +16,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents.environments import load_normalization, make_env, make_environments, normalized
 from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, load_run
+from rl_larnn.agents.evaluation.plots import plot_curves, read_curves
 from rl_larnn.agents.evaluation.report import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.randomness import derived_seed
@@ -79,6 +81,27 @@ def test_returns_lengths_and_the_memory_of_each_episode() -> None:
     assert evaluation == Evaluation(returns=(2.0, 4.0, 6.0), lengths=(1, 2, 3))
     assert agent.lengths == [1, 1, 2, 1, 2, 3] and not any(agent.deterministic)
     assert (evaluation.mean, evaluation.worst) == (4.0, 2.0) and evaluation.std == pytest.approx(np.sqrt(8 / 3))
+
+
+def test_a_wiped_agent_begins_anew_at_every_step() -> None:
+    class Model:
+        def predict(self, observation: Any, state: Any, episode_start: Any, deterministic: bool) -> Any:
+            seen.append((state, list(episode_start), deterministic))
+            return np.zeros(len(observation), int), "a state"
+
+    seen: list[tuple[Any, list[bool], bool]] = []
+    evaluate(Amnesic(Model()), make_environments_of_counters(), 2)  # type: ignore[arg-type]
+    assert seen == [(None, [True], True)] * 3
+
+
+def test_curves_of_several_runs_become_a_picture(run_folder: Path, tmp_path: Path) -> None:
+    plot_curves([run_folder, run_folder], tmp_path / "new" / "curves.png")
+    assert (tmp_path / "new" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    env_id, curves = read_curves([run_folder, run_folder])
+    steps = curves[load_run(run_folder).settings.memory][1][:, 0]
+    assert env_id == "CartPole-POMDP-v0" and (np.diff(steps) > 0).all()
+    with pytest.raises(UserError, match="expected runs of one environment, got no run"):
+        read_curves([])
 
 
 def make_environments_of_counters() -> DummyVecEnv:

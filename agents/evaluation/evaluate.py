@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.errors import UserError
@@ -41,10 +41,11 @@ class Evaluation:
 
 
 def evaluate(
-    model: BaseAlgorithm, env: VecEnv | Callable[[], VecEnv], n_episodes: int = 100, deterministic: bool = True
+    model: PolicyPredictor, env: VecEnv | Callable[[], VecEnv], n_episodes: int = 100, deterministic: bool = True
 ) -> Evaluation:
     """Run whole episodes. The memory is carried through each and forgotten between them.
 
+    :param model: an agent, or anything that predicts like one
     :param env: vectorised environments, monitored, with any normalisation frozen; or a function that makes them, in
         which case they are closed afterwards
     :param deterministic: take the most likely action; else sample

@@ -9,13 +9,15 @@ Rows of each 4H block, in order: g (candidate), f, i, o (gates).
     k_j, v_j = phi(W_k z_j), phi(W_v z_j)     z_j = [cell of age j; its position], phi = norm(elu(.)) or identity
     a = norm(elu(W_o attention(q, k, v)))        attention over the window, per head
     u = W_x x + W_h h + W_a a      (mode "residual")      or      u = W_a [x; h; a]      (mode "layer")
-    c = norm(tanh(u_g) sigmoid(u_i) + c_newest sigmoid(u_f))
-    h = norm(sigmoid(u_o) elu(c)),   y = h
+    c = norm(tanh(u_g) sigmoid(u_i) + c_newest sigmoid(u_f))      (normalised by norm="batch" only)
+    h = norm(sigmoid(u_o) elu(c)),   y = h                        (likewise)
 
 Differs from the published code, which kept its cells in a plain list and so never trained them: cells are registered;
 each layer has its own weights and state; one bias instead of two in mode "residual"; no dropout (it would break PPO's
-probability ratio); ``norm="layer"`` is the default, because batch statistics make rows depend on each other. With
-``norm="batch"``, in evaluation mode and with the published weights, the numbers are those of the published code.
+probability ratio); ``norm="layer"`` is the default, because batch statistics make rows depend on each other, and it
+leaves out the norms of c and h: a cell divided by its own size at every step cannot decay, whatever the forget gate
+says. With ``norm="batch"``, in evaluation mode and with the published weights, the numbers are those of the published
+code.
 Additions: ``positions="bias"`` (a learned score per head and age), forget bias 1 at the start.
 The window starts with one genuine slot, the zero cell; a slot of age j is filled if j <= number of cells so far.
 """
@@ -37,6 +39,9 @@ from rl_larnn.memory import Memory
 Mode = Literal["residual", "layer"]
 Positions = Literal["bias", "sinusoid", "none"]
 Norm = Literal["layer", "batch", "none"]
+
+#: Where the scale of the layer-normalised attention starts: almost an LSTM, which learns to look back.
+ATTENTION_SCALE = 0.1
 
 
 class LarnnState(NamedTuple):
@@ -107,7 +112,10 @@ class LarnnLayer(Memory):
             slopes = torch.linspace(1.0, 0.0, heads).unsqueeze(1)
             self.position_bias = nn.Parameter(slopes * torch.arange(1 - window, 1))
         self.kv_norm = _norm(norm, size) if kv_activation else nn.Identity()
-        self.attention_norm, self.cell_norm, self.hidden_norm = (_norm(norm, size) for _ in range(3))
+        self.attention_norm = _norm(norm, size)
+        if norm == "layer":
+            nn.init.constant_(self.attention_norm.weight, ATTENTION_SCALE)  # type: ignore[arg-type]
+        self.cell_norm, self.hidden_norm = (_norm("batch" if norm == "batch" else "none", size) for _ in range(2))
 
     def initial_state(self, batch_size: int) -> LarnnState:
         size = self.output_size
@@ -144,7 +152,7 @@ class LarnnLayer(Memory):
 
     def _scan_weights(self) -> LarnnWeights:
         hidden, attention = self._recurrent_weights()
-        norms = [self.attention_norm, self.cell_norm, self.hidden_norm, self.kv_norm]
+        norms = [self.attention_norm, self.kv_norm]
         return LarnnWeights(
             hidden,
             attention,
@@ -241,7 +249,8 @@ class Larnn(Stack):
     :param positions: how age enters: ``"bias"`` (learned score per head and age), ``"sinusoid"`` (features of the
         paper), ``"none"``
     :param kv_activation: ELU and norm on keys and values
-    :param norm: ``"layer"``, ``"batch"`` (the paper's; couples rows in training, unfit for PPO) or ``"none"``
+    :param norm: ``"layer"`` (keys, values and attention), ``"batch"`` (the paper's, of cell and hidden state too;
+        couples rows in training, unfit for PPO) or ``"none"``
     :param residual: add the input of each layer to its output (needs ``input_size == hidden_size``)
     :raises ValueError: for an option out of range, with the nearest valid one
     """

@@ -40,10 +40,6 @@ class LarnnWeights(NamedTuple):
     position_bias: Tensor | None  # (A, W)
     attention_norm: Tensor | None  # (H,), and so on
     attention_norm_bias: Tensor | None
-    cell_norm: Tensor | None
-    cell_norm_bias: Tensor | None
-    hidden_norm: Tensor | None
-    hidden_norm_bias: Tensor | None
     kv_norm: Tensor | None
     kv_norm_bias: Tensor | None
 
@@ -124,7 +120,7 @@ class _LarnnScan(torch.autograd.Function):
         hiddens = from_inputs.new_empty(steps, batch, size)
         before = from_inputs.new_empty(steps, batch, size)
         gates = from_inputs.new_empty(steps, batch, 4 * size)
-        queries, contexts, attended = (from_inputs.new_empty(steps, batch, size) for _ in range(3))
+        queries, contexts, attended, elu_cells = (from_inputs.new_empty(steps, batch, size) for _ in range(4))
         saved: list[tuple[Any, ...]] = []  # per step, what backward reads
         recurrent, to_gates, to_output = weights.hidden.t(), weights.attention.t(), weights.output.t()
         for t in range(steps):
@@ -151,30 +147,13 @@ class _LarnnScan(torch.autograd.Function):
             gate[:, :size].tanh_()
             gate[:, size:].sigmoid_()
             candidate, keep, take, show = gate.split(size, dim=1)
-            raw_cell = torch.addcmul(candidate * take, slots[window + t - 1], keep)
-            cell, cell_statistics = _norm(raw_cell, weights.cell_norm, weights.cell_norm_bias)
-            slots[window + t] = cell
-            elu_cell = elu(cell)
-            raw_hidden = show * elu_cell
-            hidden, hidden_statistics = _norm(raw_hidden, weights.hidden_norm, weights.hidden_norm_bias)
-            hiddens[t] = hidden
+            cell = torch.add(candidate * take, slots[window + t - 1] * keep, out=slots[window + t])
+            hidden = torch.mul(show, torch.ops.aten.elu.out(cell, out=elu_cells[t]), out=hiddens[t])
             projected, kv_saved = project(cell)
             store(window + t, projected)
-            saved.append(
-                (
-                    attention,
-                    read,
-                    read_statistics,
-                    raw_cell,
-                    cell_statistics,
-                    elu_cell,
-                    raw_hidden,
-                    hidden_statistics,
-                    kv_saved,
-                )
-            )
+            saved.append((attention, read, read_statistics, kv_saved))
         ctx.save_for_backward(*flat)
-        ctx.buffers = (slots, keys, values, before, gates, queries, contexts, attended)
+        ctx.buffers = (slots, keys, values, before, gates, queries, contexts, attended, elu_cells)
         ctx.saved, ctx.carried_saved = saved, carried_saved
         ctx.starts, ctx.any_start, ctx.heads, ctx.kv_activation = starts, any_start, heads, kv_activation
         # The buffer is changed no more, but backward reads it: hand out a copy that a caller may do as it likes with.
@@ -184,7 +163,7 @@ class _LarnnScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_hiddens: Tensor, grad_slots: Tensor) -> Any:
         weights = LarnnWeights(*ctx.saved_tensors)
-        slots, keys, values, before, gates, queries, contexts, attended = ctx.buffers
+        slots, keys, values, before, gates, queries, contexts, attended, elu_cells = ctx.buffers
         starts, any_start, heads = ctx.starts, ctx.any_start, ctx.heads
         steps, batch, size = before.shape
         window, width, rows = len(slots) - steps, size // heads, batch * heads
@@ -194,7 +173,7 @@ class _LarnnScan(torch.autograd.Function):
             k.view(batch, heads, -1, width).permute(2, 0, 1, 3) for k in (grad_keys, grad_values)
         )
         grad_mixed = before.new_empty(steps, batch, 5 * size)
-        grad_reads, grad_attended, grad_cells, grad_outputs = (torch.empty_like(before) for _ in range(4))
+        grad_reads, grad_attended = torch.empty_like(before), torch.empty_like(before)
         grad_scores = before.new_empty(steps, rows, window, 1)
         grad_kv_normed = before.new_empty(window + steps, batch, 2, size)
         grad_kv = torch.empty_like(grad_kv_normed)
@@ -209,7 +188,8 @@ class _LarnnScan(torch.autograd.Function):
             ],
             dim=2,
         )
-        show_slope = show * (1 - show)
+        show_slope = elu_cells * show * (1 - show)
+        cell_from_hidden = show * _elu_slope(elu_cells)
 
         def into_cell(slot: Any, kv_saved: tuple[Tensor, Statistics]) -> Tensor:
             """Gradient of cells ``(..., B, H)`` through their keys and values."""
@@ -224,33 +204,21 @@ class _LarnnScan(torch.autograd.Function):
 
         grad_hidden, grad_cell_next = torch.zeros_like(before[0]), torch.zeros_like(before[0])
         for t in range(steps - 1, -1, -1):
-            (
-                attention,
-                read,
-                read_statistics,
-                raw_cell,
-                cell_statistics,
-                elu_cell,
-                raw_hidden,
-                hidden_statistics,
-                kv_saved,
-            ) = ctx.saved[t]
-            grad_output = torch.add(grad_hidden, grad_hiddens[t], out=grad_outputs[t])
-            grad_raw_hidden = _norm_backward(grad_output, raw_hidden, hidden_statistics, weights.hidden_norm)
+            attention, read, read_statistics, kv_saved = ctx.saved[t]
+            grad_output = grad_hidden + grad_hiddens[t]
             grad_cell = grad_cell_next + into_cell(window + t, kv_saved)
             if t + 1 < steps and any_start[t + 1]:
                 # From the next step on, the row's slot is the zero cell: no gradient comes back to this cell.
                 grad_cell = grad_cell.masked_fill_(starts[t + 1].unsqueeze(1), 0.0)
             grad_cell += grad_slots[window + t]
-            grad_cell = torch.addcmul(grad_cell, grad_raw_hidden * show[t], _elu_slope(elu_cell), out=grad_cells[t])
-            grad_raw_cell = _norm_backward(grad_cell, raw_cell, cell_statistics, weights.cell_norm)
+            grad_cell.addcmul_(grad_output, cell_from_hidden[t])
             grad_gates = grad_mixed[t, :, size:]
             torch.mul(
-                slopes[t].view(batch, 3, size), grad_raw_cell.unsqueeze(1),
+                slopes[t].view(batch, 3, size), grad_cell.unsqueeze(1),
                 out=grad_gates[:, : 3 * size].unflatten(1, (3, size)),
             )  # fmt: skip
-            torch.mul(grad_raw_hidden * elu_cell, show_slope[t], out=grad_gates[:, 3 * size :])
-            grad_cell_next = grad_raw_cell * keep[t]
+            torch.mul(grad_output, show_slope[t], out=grad_gates[:, 3 * size :])
+            grad_cell_next = grad_cell * keep[t]
             grad_normed = torch.mm(grad_gates, weights.attention, out=grad_attended[t])
             grad_read = _norm_backward(grad_normed, read, read_statistics, weights.attention_norm)
             grad_read = torch.mul(grad_read, _elu_slope(read), out=grad_reads[t])
@@ -276,8 +244,8 @@ class _LarnnScan(torch.autograd.Function):
         grad_carried = (grad_carried + grad_slots[:window]).transpose(0, 1)
         column = list(zip(*ctx.saved, strict=True))
         carried_activated, carried_statistics = ctx.carried_saved
-        kv_activated = [*carried_activated, *(pair[0] for pair in column[8])]
-        kv_statistics = [*zip(*(carried_statistics or ()), strict=True), *(pair[1] for pair in column[8])]
+        kv_activated = [*carried_activated, *(pair[0] for pair in column[3])]
+        kv_statistics = [*zip(*(carried_statistics or ()), strict=True), *(pair[1] for pair in column[3])]
         return (
             grad_mixed, grad_hidden, grad_carried, None, None, None, None,
             _outer(grad_mixed, before),
@@ -288,8 +256,6 @@ class _LarnnScan(torch.autograd.Function):
             grad_kv.sum((0, 1)).flatten(),
             grad_scores.view(steps * batch, heads, window).sum(0) if ctx.needs_input_grad[13] else None,
             *_norm_weight_grads(grad_attended, column[1], column[2], weights.attention_norm),
-            *_norm_weight_grads(grad_cells, column[3], column[4], weights.cell_norm),
-            *_norm_weight_grads(grad_outputs, column[6], column[7], weights.hidden_norm),
             *_norm_weight_grads(grad_kv_normed, kv_activated, kv_statistics, weights.kv_norm),
         )  # fmt: skip
 

@@ -1,0 +1,73 @@
+"""Learning curves of several runs, as a picture. Needs matplotlib (the ``plots`` extra)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rl_larnn.agents.checkpoint import STATE, find_checkpoint
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.runs import read_json
+from rl_larnn.agents.snapshots import load_settings
+from rl_larnn.envs import find_task
+
+#: Points at which the curves of several seeds are compared.
+POINTS = 200
+
+
+def read_curves(folders: Sequence[Path]) -> tuple[str, dict[str, list[np.ndarray]]]:
+    """The curves of runs on one environment.
+
+    :return: the environment's id and, per memory, one array ``(points, 2)`` of steps and mean return for each seed
+    :raises UserError: if the runs are of different environments, or one has no curve
+    """
+    environments, curves = set(), defaultdict(list)
+    for folder in folders:
+        settings = load_settings(folder)
+        curve = read_json(find_checkpoint(folder) / STATE, "the state of a run")["progress"]["curve"]
+        if not curve:
+            raise UserError(f"the run {folder} has no finished episode to plot yet")
+        environments.add(settings.env)
+        curves[settings.memory].append(np.array(curve)[:, :2])
+    if len(environments) != 1:
+        raise UserError(f"expected runs of one environment, got {', '.join(sorted(environments)) or 'no run'}")
+    return environments.pop(), dict(curves)
+
+
+def plot_curves(folders: Sequence[Path], path: Path) -> None:
+    """Draw the runs: per memory the mean over seeds, a band from the worst seed to the best, and the task's bounds.
+
+    :param path: file to write; its suffix decides the format
+    :raises UserError: as :func:`read_curves`, and if matplotlib is missing
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
+    env_id, curves = read_curves(folders)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for memory, seeds in curves.items():
+        begin, end = max(curve[0, 0] for curve in seeds), min(curve[-1, 0] for curve in seeds)
+        steps = np.linspace(begin, end, POINTS)
+        returns = np.stack([np.interp(steps, *curve.T) for curve in seeds])
+        (line,) = axes.plot(steps, returns.mean(0), label=f"{memory} ({len(seeds)} seeds)")
+        axes.fill_between(steps, returns.min(0), returns.max(0), color=line.get_color(), alpha=0.12, linewidth=0)
+    task = find_task(env_id)
+    if task is not None:
+        for label, bound in (("best known without memory", task.floor), ("ceiling", task.ceiling)):
+            axes.axhline(bound.value, color="0.5", linestyle="--", linewidth=1)
+            axes.annotate(
+                label, (1, bound.value), xycoords=("axes fraction", "data"), xytext=(-4, 3),
+                textcoords="offset points", ha="right", color="0.4", fontsize=8,
+            )  # fmt: skip
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return, mean of the last 100 training episodes")
+    axes.set_title(f"{env_id}: mean over seeds, band from worst to best")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
+    axes.legend(loc="best", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Plot the learning curves of runs and list their results: python scripts/plot_runs.py runs/CartPole-POMDP-v0/*"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.plots import plot_curves
+from rl_larnn.agents.runs import RESULT, read_json
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Learning curves and results of runs on one environment.")
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--out", type=Path, default=Path("curves.png"), help="picture to write (curves.png)")
+    return parser.parse_args()
+
+
+def results_table(folders: list[Path]) -> Table:
+    """Per memory: seeds, mean and worst return of the final evaluations, how many are solved, when, and how fast."""
+    by_memory = defaultdict(list)
+    for folder in folders:
+        if (folder / RESULT).exists():
+            result = read_json(folder / RESULT, "the result of a run")
+            by_memory[result["memory"]].append(result)
+    table = Table("memory", "seeds", "mean return", "worst seed", "solved", "median steps to solve", "steps/s (median)")
+    for memory, results in by_memory.items():
+        returns = [result["mean_return"] for result in results]
+        solved = [value for value, r in zip(returns, results, strict=True) if value >= (r["threshold"] or np.inf)]
+        steps = [result["solved_at_steps"] for result in results if result["solved_at_steps"]]
+        table.add_row(
+            memory,
+            str(len(results)),
+            f"{np.mean(returns):.1f}",
+            f"{min(returns):.1f}",
+            f"{len(solved)} of {len(results)}",
+            f"{np.median(steps):.0f} ({len(steps)} seeds)" if steps else "-",
+            f"{np.median([result['steps_per_s'] for result in results]):.0f}",
+        )
+    return table
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        plot_curves(arguments.runs, arguments.out)
+        Console().print(results_table(arguments.runs))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"curves: {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
