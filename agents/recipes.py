@@ -7,7 +7,7 @@ same base environment, whose ``NoVel`` form hides the same velocities.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gymnasium import spaces
@@ -33,7 +33,7 @@ class Recipe:
 
     n_timesteps: int = 500_000
     n_envs: int = 8
-    memory: str = "larnn"
+    memory: str = "aaren"
     normalize_observations: bool = True
     normalize_rewards: bool = True
     previous_action: bool = False
@@ -56,11 +56,13 @@ RECIPES: dict[str, Recipe] = {
     "CartPole-POMDP-v0": Recipe(
         n_timesteps=100_000,
         n_envs=8,
+        previous_action=True,
+        first_step_flag=True,
         ppo={
-            "n_steps": 32,
+            "n_steps": 64,
             "batch_size": 256,
-            "n_epochs": 20,
-            "seq_len": 32,
+            "n_epochs": 10,
+            "seq_len": 16,
             "gamma": 0.98,
             "gae_lambda": 0.8,
             "learning_rate": Linear(1e-3),
@@ -132,6 +134,15 @@ DEFAULT_CONTINUOUS = Recipe(
     ppo={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
     policy={"ortho_init": False},
 )
+
+
+def fit_to_memory(recipe: Recipe, memory: str) -> Recipe:
+    """The recipe without the previous action where the agent is the memoryless control.
+
+    The previous action is itself a memory of one step: with it, an agent without memory reaches 82 on CartPole-POMDP,
+    without it 50. ``--set previous_action=true`` brings it back.
+    """
+    return replace(recipe, previous_action=False) if memory == "none" else recipe
 
 
 def recipe_for(env_id: str, action_space: spaces.Space) -> tuple[Recipe, str]:

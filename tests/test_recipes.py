@@ -18,7 +18,7 @@ from rl_larnn.agents.environments import make_environments, normalized
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.models import build_model
 from rl_larnn.agents.overrides import apply_settings, fits, setting_types
-from rl_larnn.agents.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, recipe_for
+from rl_larnn.agents.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, fit_to_memory, recipe_for
 from rl_larnn.agents.values import Linear, format_value, parse_pairs, parse_value
 from rl_larnn.envs import TASKS
 from rl_larnn.memories import MEMORIES
@@ -105,7 +105,7 @@ def test_each_setting_goes_to_its_place() -> None:
     changes = {"n_envs": 3, "gamma": 1, "clip_range": Linear(0.1), "activation_fn": "tanh", "hidden_size": 16}
     recipe = apply_settings(RECIPES["CartPole-POMDP-v0"], "gru", changes)
     assert recipe.n_envs == 3 and recipe.memory == "gru"
-    assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 20
+    assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 10
     assert recipe.policy["activation_fn"] == "tanh" and recipe.policy["net_arch"] == {"pi": [64], "vf": [64]}
     assert recipe.memory_options == {"gru": {"hidden_size": 16}}
 
@@ -181,6 +181,14 @@ def test_a_recipe_is_found_by_id_and_else_by_kind_of_action() -> None:
     assert recipe_for("CartPole-POMDP-v0", spaces.Discrete(2)) == (RECIPES["CartPole-POMDP-v0"], "CartPole-POMDP-v0")
     assert recipe_for("Other-v0", spaces.MultiBinary(2)) == (DEFAULT_DISCRETE, "default (discrete actions)")
     assert recipe_for("Other-v0", spaces.Box(-1, 1)) == (DEFAULT_CONTINUOUS, "default (continuous actions)")
+
+
+def test_the_memoryless_control_gets_no_previous_action_unless_asked() -> None:
+    cued = replace(RECIPES["CartPole-POMDP-v0"], previous_action=True)
+    assert fit_to_memory(cued, "gru") == cued and not fit_to_memory(cued, "none").previous_action
+    for settings_, expected in (({}, False), ({"previous_action": True}, True)):
+        control = resolve(TrainConfig(env="CartPole-POMDP", memory="none", settings=settings_))
+        assert control.recipe.previous_action is expected
 
 
 def test_every_recipe_belongs_to_a_registered_task() -> None:
