@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rl_larnn.agents.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
 from rl_larnn.agents.checkpoint import find_checkpoint
+from rl_larnn.agents.checks import NonFiniteError
 from rl_larnn.agents.errors import Interrupted, UserError, one_line
 from rl_larnn.agents.interrupts import Interrupts
-from rl_larnn.agents.recurrent_ppo import NonFiniteError
 from rl_larnn.agents.snapshots import Session, save_checkpoint
 
 

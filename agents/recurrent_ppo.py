@@ -20,22 +20,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
+from rl_larnn.agents.checks import NonFiniteError, check_finite, check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy, PolicyState
 from rl_larnn.state import leaves, pack, rows
 
 SelfRecurrentPPO = TypeVar("SelfRecurrentPPO", bound="RecurrentPPO")
-
-#: Chunk length where none is asked for, if n_steps and batch_size allow it.
-DEFAULT_SEQ_LEN = 32
-
-SUPPORTED_OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
-
-
-class NonFiniteError(ValueError):
-    """NaN or infinity where a number was needed; training stopped before it could touch the policy."""
 
 
 class RecurrentPPO(SB3RecurrentPPO):
@@ -224,25 +215,23 @@ class RecurrentPPO(SB3RecurrentPPO):
         obs = map_observation(lambda *parts: torch.cat(parts), *last)
         starts = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
         with torch.no_grad():
-            values = self.policy.state_values(obs, rows(state, cut), starts)
+            values = self.policy.state_values(obs, rows(state, cut), starts).cpu().numpy()
+        if not np.isfinite(values).all():
+            bad = cut[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise NonFiniteError(
+                f"environment {bad} ended with an observation that is not finite at step {self.num_timesteps}; "
+                "mend the environment or clip what it returns"
+            )
         rewards = rewards.copy()
-        rewards[cut] += self.gamma * values.cpu().numpy()
+        rewards[cut] += self.gamma * values
         return rewards
 
     def _check_finite(self, obs: VecEnvObs, rewards: np.ndarray) -> None:
         """A running normaliser spreads one NaN over all environments, so look at what came before it."""
         normalizer = self.get_vec_normalize_env()
         if normalizer is not None:
-            rewards = normalizer.get_original_reward()
-        items = _observation_items(obs if normalizer is None else normalizer.get_original_obs())
-        for what, values in (("reward", rewards), *items):
-            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-                bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
-                found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
-                raise NonFiniteError(
-                    f"environment {bad} returned a {what} that is not finite ({found}) at step {self.num_timesteps}; "
-                    "mend the environment or clip what it returns"
-                )
+            obs, rewards = normalizer.get_original_obs(), normalizer.get_original_reward()  # type: ignore[assignment]
+        check_finite(obs, rewards, self.num_timesteps)
 
     def _log_memory(self) -> None:
         assert self._last_state is not None
@@ -341,44 +330,3 @@ class RecurrentPPO(SB3RecurrentPPO):
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_last_state"]
-
-
-def _observation_items(obs: VecEnvObs) -> list[tuple[str, np.ndarray]]:
-    if isinstance(obs, dict):
-        return [(f"observation {key!r}", value) for key, value in obs.items()]
-    return [("observation", np.asarray(obs))]
-
-
-def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
-    """The chunk length: the one asked for, checked, or the largest sensible one.
-
-    :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers
-    """
-    if seq_len is None:
-        return max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
-    if seq_len < 1:
-        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
-    for name, size in (("n_steps", n_steps), ("batch_size", batch_size)):
-        if size % seq_len:
-            multiples = [m for m in (size // seq_len * seq_len, (size // seq_len + 1) * seq_len) if m]
-            divisors = sorted((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(d - seq_len))[:2]
-            raise ValueError(
-                f"{name} must be a multiple of seq_len, got {name}={size} and seq_len={seq_len}; nearest: "
-                f"{name}={' or '.join(map(str, multiples))}, or seq_len={' or '.join(map(str, sorted(divisors)))}"
-            )
-    return seq_len
-
-
-def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
-    """:raises ValueError: for a space that no policy here can read or act in."""
-    parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {"": observation_space}
-    names = "Box, Discrete, MultiDiscrete, MultiBinary"
-    for key, space in parts.items():
-        if not isinstance(space, SUPPORTED_OBSERVATIONS):
-            where = f" at key {key!r}" if key else ""
-            raise ValueError(
-                f"observations must be {names} or a Dict of these, got {type(space).__name__}{where}; "
-                "gymnasium.wrappers.FlattenObservation turns most spaces into a Box"
-            )
-    if not isinstance(action_space, SUPPORTED_ACTIONS):
-        raise ValueError(f"actions must be {names}, got {type(action_space).__name__}")

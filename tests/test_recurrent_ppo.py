@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from rl_larnn.agents import NonFiniteError, RecurrentPPO
-from rl_larnn.agents.recurrent_ppo import check_spaces, choose_seq_len
+from rl_larnn.agents.checks import check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.memories import MEMORIES
 from rl_larnn.policies import PolicyState
@@ -311,6 +311,12 @@ def test_nan_is_named_and_keeps_the_policy(what: str, normalise: bool) -> None:
     with pytest.raises(NonFiniteError, match=rf"environment 1 returned a {what} that is not finite .*at step 10"):
         model.learn(100)
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
+
+
+def test_nan_in_the_last_observation_before_a_time_limit_is_named() -> None:
+    env = DummyVecEnv([lambda: TimeLimit(Breaks(at=10**9), 4), lambda: TimeLimit(Breaks(at=4), 4)])
+    with pytest.raises(NonFiniteError, match=r"environment 1 ended with an observation that is not finite at step 8"):
+        agent("gru", env, n_steps=6, batch_size=12).learn(100)
 
 
 def test_divergence_is_reported() -> None:

@@ -1,0 +1,76 @@
+"""What RecurrentPPO refuses, each with one line that says what was expected."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
+
+#: Chunk length where none is asked for, if n_steps and batch_size allow it.
+DEFAULT_SEQ_LEN = 32
+
+SUPPORTED_OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity where a number was needed; training stopped before it could touch the policy."""
+
+
+def check_finite(obs: VecEnvObs, rewards: np.ndarray, steps: int) -> None:
+    """Look at what the environments returned, before anything is learned from it.
+
+    :param obs: observations of E environments
+    :param rewards: ``(E,)``
+    :param steps: environment steps so far, for the message
+    :raises NonFiniteError: at a NaN or infinity, naming the environment
+    """
+    for what, values in (("reward", rewards), *_observation_items(obs)):
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
+            found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
+            raise NonFiniteError(
+                f"environment {bad} returned a {what} that is not finite ({found}) at step {steps}; "
+                "mend the environment or clip what it returns"
+            )
+
+
+def _observation_items(obs: VecEnvObs) -> list[tuple[str, np.ndarray]]:
+    if isinstance(obs, dict):
+        return [(f"observation {key!r}", value) for key, value in obs.items()]
+    return [("observation", np.asarray(obs))]
+
+
+def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
+    """The chunk length: the one asked for, checked, or the largest sensible one.
+
+    :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers
+    """
+    if seq_len is None:
+        return max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
+    if seq_len < 1:
+        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
+    for name, size in (("n_steps", n_steps), ("batch_size", batch_size)):
+        if size % seq_len:
+            multiples = [m for m in (size // seq_len * seq_len, (size // seq_len + 1) * seq_len) if m]
+            divisors = sorted((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(d - seq_len))[:2]
+            raise ValueError(
+                f"{name} must be a multiple of seq_len, got {name}={size} and seq_len={seq_len}; nearest: "
+                f"{name}={' or '.join(map(str, multiples))}, or seq_len={' or '.join(map(str, sorted(divisors)))}"
+            )
+    return seq_len
+
+
+def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    """:raises ValueError: for a space that no policy here can read or act in."""
+    parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {"": observation_space}
+    names = "Box, Discrete, MultiDiscrete, MultiBinary"
+    for key, space in parts.items():
+        if not isinstance(space, SUPPORTED_OBSERVATIONS):
+            where = f" at key {key!r}" if key else ""
+            raise ValueError(
+                f"observations must be {names} or a Dict of these, got {type(space).__name__}{where}; "
+                "gymnasium.wrappers.FlattenObservation turns most spaces into a Box"
+            )
+    if not isinstance(action_space, SUPPORTED_ACTIONS):
+        raise ValueError(f"actions must be {names}, got {type(action_space).__name__}")
