@@ -14,7 +14,7 @@ from rl_larnn.agents.errors import UserError, unknown_name
 from rl_larnn.agents.memory_choice import memory_name
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.overrides import apply_settings, fits
-from rl_larnn.agents.recipes import Recipe, fit_to_memory, recipe_for
+from rl_larnn.agents.recipes import Recipe, recipe_for
 from rl_larnn.agents.values import Linear, format_value, parse_value
 from rl_larnn.envs import UnknownEnvironmentError, resolve_id
 from rl_larnn.memory import Memory
@@ -78,8 +78,8 @@ class Settings:
         """Every hyper-parameter under the flat name by which it may be set."""
         recipe = self.recipe
         own = {item.name: getattr(recipe, item.name) for item in fields(Recipe)}
-        options = recipe.memory_options.get(self.memory, {})
-        for group in ("memory", "ppo", "policy", "memory_options"):
+        options = recipe.for_memory.get(self.memory, {})
+        for group in ("memory", "ppo", "policy", "for_memory"):
             del own[group]
         return {**own, **recipe.ppo, **recipe.policy, **options}
 
@@ -131,7 +131,7 @@ def resolve(config: TrainConfig) -> Settings:
     _, action_space = check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, action_space)
     memory = memory_name(config.memory or recipe.memory)
-    recipe = _sized(apply_settings(fit_to_memory(recipe, memory), memory, config.settings), config)
+    recipe = _sized(apply_settings(recipe, memory, config.settings), config)
     return Settings(
         env=env_id,
         memory=memory,

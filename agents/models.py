@@ -60,7 +60,7 @@ def policy_arguments(recipe: Recipe) -> dict[str, Any]:
     arguments = dict(recipe.policy)
     if "activation_fn" in arguments:
         arguments["activation_fn"] = ACTIVATIONS[arguments["activation_fn"]]
-    options = dict(recipe.memory_options.get(recipe.memory, {}))
+    options = dict(recipe.for_memory.get(recipe.memory, {}))
     memory = recipe.memory if ":" not in recipe.memory else memory_class(recipe.memory)
     return {**arguments, "memory": memory, "memory_kwargs": options}
 

@@ -22,7 +22,7 @@ from rl_larnn.policies import MemoryActorCriticPolicy
 _NOT_PPO = {"policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
 _NOT_POLICY = {"observation_space", "action_space", "lr_schedule", "use_sde", "memory", "memory_kwargs"}
 _NOT_MEMORY = {"input_size", "output_size"}
-_RECIPE_FIELDS = {"ppo", "policy", "memory_options", "memory"}
+_RECIPE_FIELDS = {"ppo", "policy", "for_memory", "memory"}
 
 
 def keyword_types(owner: type, without: set[str]) -> dict[str, Any]:
@@ -110,12 +110,14 @@ def apply_settings(recipe: Recipe, memory: str, settings: Mapping[str, Any]) -> 
     """The recipe for one memory, with ``settings`` laid over it.
 
     :param settings: flat names over the recipe's fields, RecurrentPPO's arguments, the policy's and the memory's
-    :return: a recipe whose ``memory_options`` are those of this memory alone
+    :return: a recipe whose ``for_memory`` holds the options of this memory alone
     :raises UserError: for an unknown key (with the nearest ones) or a value of the wrong type
     """
     groups = setting_types(memory)
+    known = {key for keys in groups.values() for key in keys}
+    common = {key: value for key, value in recipe.for_memory.get("all", {}).items() if key in known}
     sorted_settings: dict[str, dict[str, Any]] = {group: {} for group in groups}
-    for key, value in settings.items():
+    for key, value in {**common, **recipe.for_memory.get(memory, {}), **settings}.items():
         group = next((name for name, keys in groups.items() if key in keys), None)
         if group is None:
             raise unknown_name("setting", key, [name for keys in groups.values() for name in keys])
@@ -123,9 +125,7 @@ def apply_settings(recipe: Recipe, memory: str, settings: Mapping[str, Any]) -> 
             expected = describe(groups[group][key])
             raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
         sorted_settings[group][key] = value
-    common = {key: value for key, value in recipe.memory_options.get("all", {}).items() if key in groups["memory"]}
-    own = {**common, **recipe.memory_options.get(memory, {}), **sorted_settings["memory"]}
-    change = partial(replace, recipe, memory=memory, memory_options={memory: own})
+    change = partial(replace, recipe, memory=memory, for_memory={memory: sorted_settings["memory"]})
     return change(
         ppo={**recipe.ppo, **sorted_settings["ppo"]},
         policy={**recipe.policy, **sorted_settings["policy"]},

@@ -7,7 +7,7 @@ same base environment, whose ``NoVel`` form hides the same velocities.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import spaces
@@ -28,7 +28,8 @@ class Recipe:
     :param first_step_flag: append 1 at the first step of an episode, else 0
     :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
     :param policy: arguments of the policy; ``activation_fn`` by name
-    :param memory_options: per memory, its options; those under ``"all"`` go to each memory that knows them
+    :param for_memory: per memory, flat settings laid over all the above (:mod:`rl_larnn.agents.overrides`), its own
+        options among them; those under ``"all"`` go to each memory that knows them
     """
 
     n_timesteps: int = 500_000
@@ -40,7 +41,7 @@ class Recipe:
     first_step_flag: bool = False
     ppo: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
-    memory_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    for_memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 # One hidden layer of 64 per head behind a memory of 64, rectified, with PyTorch's own initialisation.
@@ -56,10 +57,8 @@ RECIPES: dict[str, Recipe] = {
     "CartPole-POMDP-v0": Recipe(
         n_timesteps=100_000,
         n_envs=8,
-        previous_action=True,
-        first_step_flag=True,
         ppo={
-            "n_steps": 64,
+            "n_steps": 32,
             "batch_size": 256,
             "n_epochs": 10,
             "seq_len": 16,
@@ -69,7 +68,13 @@ RECIPES: dict[str, Recipe] = {
             "clip_range": Linear(0.2),
         },
         policy=_SMALL_POLICY,
-        memory_options={"all": {"hidden_size": 64}},
+        for_memory={
+            "all": {"hidden_size": 64},
+            "lstm": {"n_epochs": 20},
+            "larnn": {"window": 8},
+            # The previous action is itself a memory of one step: with it even the memoryless control reaches 82.
+            "aaren": {"previous_action": True, "first_step_flag": True, "seq_len": 32},
+        },
     ),
     "Pendulum-POMDP-v0": Recipe(
         n_timesteps=100_000,
@@ -85,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
             "sde_sample_freq": 4,
         },
         policy=_SMALL_POLICY,
-        memory_options={"all": {"hidden_size": 64}},
+        for_memory={"all": {"hidden_size": 64}},
     ),
     "MountainCar-POMDP-v0": Recipe(
         n_timesteps=1_000_000,
@@ -110,7 +115,7 @@ RECIPES: dict[str, Recipe] = {
             "sde_sample_freq": 8,
         },
         policy={**_SMALL_POLICY, "activation_fn": "tanh", "log_std_init": 0.0},
-        memory_options={"all": {"hidden_size": 32}},
+        for_memory={"all": {"hidden_size": 32}},
     ),
     "Acrobot-POMDP-v0": Recipe(
         n_timesteps=1_000_000,
@@ -122,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
         n_envs=32,
         ppo={"n_steps": 512, "batch_size": 128, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01},
         policy=_SMALL_POLICY,
-        memory_options={"all": {"hidden_size": 64}},
+        for_memory={"all": {"hidden_size": 64}},
     ),
 }
 
@@ -134,15 +139,6 @@ DEFAULT_CONTINUOUS = Recipe(
     ppo={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
     policy={"ortho_init": False},
 )
-
-
-def fit_to_memory(recipe: Recipe, memory: str) -> Recipe:
-    """The recipe without the previous action where the agent is the memoryless control.
-
-    The previous action is itself a memory of one step: with it, an agent without memory reaches 82 on CartPole-POMDP,
-    without it 50. ``--set previous_action=true`` brings it back.
-    """
-    return replace(recipe, previous_action=False) if memory == "none" else recipe
 
 
 def recipe_for(env_id: str, action_space: spaces.Space) -> tuple[Recipe, str]:

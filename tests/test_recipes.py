@@ -18,7 +18,7 @@ from rl_larnn.agents.environments import make_environments, normalized
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.models import build_model
 from rl_larnn.agents.overrides import apply_settings, fits, setting_types
-from rl_larnn.agents.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, fit_to_memory, recipe_for
+from rl_larnn.agents.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, recipe_for
 from rl_larnn.agents.values import Linear, format_value, parse_pairs, parse_value
 from rl_larnn.envs import TASKS
 from rl_larnn.memories import MEMORIES
@@ -107,14 +107,14 @@ def test_each_setting_goes_to_its_place() -> None:
     assert recipe.n_envs == 3 and recipe.memory == "gru"
     assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 10
     assert recipe.policy["activation_fn"] == "tanh" and recipe.policy["net_arch"] == {"pi": [64], "vf": [64]}
-    assert recipe.memory_options == {"gru": {"hidden_size": 16}}
+    assert recipe.for_memory == {"gru": {"hidden_size": 16}}
 
 
 def test_options_for_all_memories_yield_to_those_of_one_and_skip_the_unknown() -> None:
     options = {"all": {"hidden_size": 32, "window": 4}, "larnn": {"window": 8}, "gru": {"layers": 2}}
-    recipe = Recipe(memory_options=options)
-    assert apply_settings(recipe, "larnn", {}).memory_options == {"larnn": {"hidden_size": 32, "window": 8}}
-    assert apply_settings(recipe, "gru", {}).memory_options == {"gru": {"hidden_size": 32, "layers": 2}}
+    recipe = Recipe(for_memory=options)
+    assert apply_settings(recipe, "larnn", {}).for_memory == {"larnn": {"hidden_size": 32, "window": 8}}
+    assert apply_settings(recipe, "gru", {}).for_memory == {"gru": {"hidden_size": 32, "layers": 2}}
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,10 @@ def test_recipes_use_only_settings_that_exist(env_id: str, memory: str) -> None:
     for group, values in (("ppo", recipe.ppo), ("policy", recipe.policy)):
         for key, value in values.items():
             assert fits(value, groups[group][key]), key
-    for key, value in recipe.memory_options.get(memory, {}).items():
-        assert fits(value, groups["memory"][key]), key
-    assert recipe.memory_options.keys() <= {"all", *MEMORIES}
+    hints = {key: hint for group in groups.values() for key, hint in group.items()}
+    for key, value in recipe.for_memory.get(memory, {}).items():
+        assert fits(value, hints[key]), key
+    assert recipe.for_memory.keys() <= {"all", *MEMORIES}
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +184,19 @@ def test_a_recipe_is_found_by_id_and_else_by_kind_of_action() -> None:
     assert recipe_for("Other-v0", spaces.Box(-1, 1)) == (DEFAULT_CONTINUOUS, "default (continuous actions)")
 
 
-def test_the_memoryless_control_gets_no_previous_action_unless_asked() -> None:
-    cued = replace(RECIPES["CartPole-POMDP-v0"], previous_action=True)
-    assert fit_to_memory(cued, "gru") == cued and not fit_to_memory(cued, "none").previous_action
-    for settings_, expected in (({}, False), ({"previous_action": True}, True)):
-        control = resolve(TrainConfig(env="CartPole-POMDP", memory="none", settings=settings_))
-        assert control.recipe.previous_action is expected
+def test_a_memory_may_change_any_setting_of_its_recipe() -> None:
+    changes = {"gru": {"n_epochs": 3, "previous_action": True, "critic_memory": "none", "layers": 2}}
+    recipe = Recipe(ppo={"n_epochs": 1, "gamma": 0.5}, for_memory=changes)
+    changed, unchanged = apply_settings(recipe, "gru", {"n_epochs": 4}), apply_settings(recipe, "none", {})
+    assert changed.ppo == {"n_epochs": 4, "gamma": 0.5} and changed.previous_action
+    assert changed.policy == {"critic_memory": "none"} and changed.for_memory == {"gru": {"layers": 2}}
+    assert unchanged.ppo == recipe.ppo and not unchanged.previous_action
+
+
+def test_the_memoryless_control_sees_no_previous_action() -> None:
+    """The previous action is itself a memory of one step."""
+    for recipe in ALL_RECIPES.values():
+        assert not apply_settings(recipe, "none", {}).previous_action
 
 
 def test_every_recipe_belongs_to_a_registered_task() -> None:
