@@ -35,9 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument("--n-envs", type=int, help="environments side by side")
     parser.add_argument("--run-dir", help="folder to create; default runs/<env>/<memory>-s<seed>")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any hyper-parameter; repeatable"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable")
     parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--vec-env", choices=VEC_ENVS, help="one process, or one per environment")
     parser.add_argument("--checkpoint-freq", type=int, help="steps between checkpoints; default a tenth or 60 s")
@@ -68,6 +66,7 @@ def announce(settings: Settings, folder: Path) -> None:
 
 def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
+    evaluate = Path(sys.argv[0]).with_name("evaluate_agent.py")
     table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
     table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.1f}")
@@ -77,9 +76,8 @@ def report(run: Run) -> None:
     table.add_row("solved while training (last 100)", solved)
     table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
     Console().print(table)
-    evaluate = shlex.quote(str(Path(sys.argv[0]).with_name("evaluate_agent.py")))
     print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}")
-    print(f"evaluate:    python {evaluate} {folder}")
+    print(f"evaluate:    python {shlex.quote(str(evaluate))} {folder}")
 
 
 def main() -> int:
