@@ -66,11 +66,12 @@ def test_stock_minibatches_have_ratio_one(memory: str) -> None:
     for _ in range(2):
         model.collect_rollouts(model.env, callback, model.rollout_buffer, 16)
     for batch in model.rollout_buffer.get(16):
-        _, log_prob, _ = model.policy.evaluate_actions(
+        values, log_prob, _ = model.policy.evaluate_actions(
             batch.observations, batch.actions.long().flatten(), batch.lstm_states, batch.episode_starts
         )
         mask = batch.mask > 0.5
         torch.testing.assert_close(log_prob[mask], batch.old_log_prob[mask], rtol=0, atol=1e-5)
+        torch.testing.assert_close(values.flatten()[mask], batch.old_values[mask], rtol=1e-5, atol=1e-5)
 
 
 def test_stock_sb3_contrib_with_dict_observations() -> None:

@@ -105,7 +105,7 @@ def test_each_setting_goes_to_its_place() -> None:
     changes = {"n_envs": 3, "gamma": 1, "clip_range": Linear(0.1), "activation_fn": "tanh", "hidden_size": 16}
     recipe = apply_settings(RECIPES["CartPole-POMDP-v0"], "gru", changes)
     assert recipe.n_envs == 3 and recipe.memory == "gru"
-    assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 10
+    assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 20
     assert recipe.policy["activation_fn"] == "tanh" and recipe.policy["net_arch"] == {"pi": [64], "vf": [64]}
     assert recipe.for_memory == {"gru": {"hidden_size": 16}}
 

@@ -280,6 +280,7 @@ def test_save_load_and_continue(memory: str, tmp_path: Any) -> None:
     model.learn(60)
     model.save(tmp_path / "model")
     loaded = RecurrentPPO.load(tmp_path / "model", env=random_env(n_envs=4))
+    assert loaded._last_state is None, "the memory of old episodes has no place in an archive"
     rng = np.random.default_rng(0)
     states: list[Any] = [None, None]
     for step in range(12):
