@@ -61,7 +61,7 @@ RECIPES: dict[str, Recipe] = {
             "n_steps": 32,
             "batch_size": 256,
             "n_epochs": 20,
-            "seq_len": 16,
+            "seq_len": 32,
             "gamma": 0.98,
             "gae_lambda": 0.8,
             "learning_rate": Linear(1e-3),
@@ -70,9 +70,9 @@ RECIPES: dict[str, Recipe] = {
         policy=_SMALL_POLICY,
         for_memory={
             "all": {"hidden_size": 64},
-            "larnn": {"window": 8, "n_epochs": 10},
+            "larnn": {"window": 8, "n_epochs": 10, "seq_len": 16, "normalize_advantage": False},
             # The previous action is itself a memory of one step: with it even the memoryless control reaches 82.
-            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, "seq_len": 32},
+            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10},
         },
     ),
     "Pendulum-POMDP-v0": Recipe(
