@@ -1,4 +1,4 @@
-"""The running softmax average: attention with one fixed query, as a step and as an exact parallel scan.
+"""The running softmax average: attention with one fixed query, as a step and as an exact scan.
 
 Letters: T time, B batch rows, A heads, D head width.
 
@@ -13,20 +13,26 @@ numbers per head, as in "Attention as an RNN" (Feng et al., 2024, arXiv 2405.139
 and the output is w_t / u_t. (m + k, u exp(-k), w exp(-k)) is the same memory for every k, so the maximum needs no
 gradient and is detached.
 
+On the CPU the scan is a native loop (``native/average.h``): time and memory grow linearly with T. Elsewhere it runs in
+blocks of :data:`BLOCK` steps, each one dense masked softmax, with the carried state as the first token.
+
 Differs from the paper: the empty memory is u = 0 (then m is read as minus infinity), so that a state of zeros is
 exactly empty; starting from m = 0, as printed, is wrong for scores far below zero.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from rl_larnn import native
 from rl_larnn.state import select
 
-#: Steps handled by one dense masked softmax. Time and memory are T * BLOCK; 64 was the fastest of 16 ... 256.
+#: Steps handled by one dense masked softmax, where there is no native loop.
+#: Time and memory are T * BLOCK; 64 was the fastest of 16 ... 256.
 BLOCK = 64
 
 
@@ -61,7 +67,7 @@ def average_step(
 def average_scan(
     scores: Tensor, values: Tensor, decay: Tensor | None, state: AverageState, starts: Tensor
 ) -> tuple[Tensor, AverageState]:
-    """Read a sequence: equal to :func:`average_step` repeated, in blocks of :data:`BLOCK` steps at a time.
+    """Read a sequence: equal to :func:`average_step` repeated.
 
     :param scores: ``(T, B, A)``
     :param values: ``(T, B, A, D)``
@@ -70,12 +76,54 @@ def average_scan(
     :param starts: ``(T, B)`` bool; true forgets everything before that token
     :return: averages ``(T, B, A, D)`` and the state after the last token
     """
+    if native.usable(values):
+        decay = scores.new_zeros(scores.shape[2]) if decay is None else decay
+        averages, *last = _AverageScan.apply(scores, values, decay, *state, starts)
+        return averages, AverageState(*last)
     outputs = []
     for begin in range(0, len(scores), BLOCK):
         part = slice(begin, begin + BLOCK)
         output, state = _block(scores[part], values[part], decay, state, starts[part])
         outputs.append(output)
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), state
+
+
+class _AverageScan(torch.autograd.Function):
+    """The native scan. With a for the total gradient of w_t, and b for that of u_t, both summed over later outputs:
+
+    dv_t = a exp(s_t - m_t),   ds_t = exp(s_t - m_t) (a v_t + b),   d(log keep_t) = keep_t (a w_{t-1} + b u_{t-1}),
+
+    where keep_t = exp(m_{t-1} - c - m_t) also carries a and b to the step before.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, values: Tensor, decay: Tensor,
+        maximum: Tensor, denominator: Tensor, numerator: Tensor, starts: Tensor,
+    ) -> Any:  # fmt: skip
+        scores, values, starts = scores.contiguous(), values.contiguous(), starts.contiguous()
+        first = (denominator.contiguous(), numerator.contiguous())
+        last = [leaf.clone(memory_format=torch.contiguous_format) for leaf in (maximum, denominator, numerator)]
+        outputs = torch.empty_like(values)
+        keeps, takes, denominators = scores.new_empty(3, *scores.shape).unbind()
+        written = (*last, outputs, keeps, takes, denominators)
+        native.run("average_forward", (scores, values, decay.contiguous(), starts, *written), *values.shape)
+        ctx.save_for_backward(values, starts, outputs, keeps, takes, denominators, *first)
+        ctx.mark_non_differentiable(last[0])
+        return outputs, *last
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor
+    ) -> Any:
+        values = ctx.saved_tensors[0]
+        into = [grad.clone(memory_format=torch.contiguous_format) for grad in (grad_denominator, grad_numerator)]
+        grad_scores, grad_keeps = values.new_empty(2, *values.shape[:3]).unbind()
+        grad_values = torch.empty_like(values)
+        written = (*into, grad_scores, grad_values, grad_keeps)
+        native.run("average_backward", (*ctx.saved_tensors, grad_outputs.contiguous(), *written), *values.shape)
+        return grad_scores, grad_values, -grad_keeps.sum((0, 1)), grad_keeps[0], *into, None
 
 
 def _log_scale(state: AverageState, decay: Tensor | None) -> Tensor:
@@ -90,18 +138,16 @@ def _block(
     if not _all_finite(scores, values, state):
         # A masked product still computes 0 * NaN = NaN, so a bad token would leak into other episodes.
         return _loop(scores, values, decay, state, starts)
-    # The carried memory is one more token, of score m + log u and value w / u (it stands first).
-    empty = state.denominator <= 0
-    safe = torch.where(empty, 1.0, state.denominator)
-    carried_score = torch.where(empty, -torch.inf, state.maximum + torch.log(safe))  # (B, A)
-    carried_value = state.numerator / safe.unsqueeze(-1)  # (B, A, D)
-    logits = _logits(torch.cat([carried_score.unsqueeze(0), scores]), decay, starts)  # (B, A, T, 1 + T)
-    tokens = torch.cat([carried_value.unsqueeze(0), values]).permute(1, 2, 0, 3)  # (B, A, 1 + T, D)
-    outputs = (torch.softmax(logits, dim=-1) @ tokens).permute(2, 0, 1, 3)  # (T, B, A, D)
-    last = logits[:, :, -1]  # (B, A, 1 + T)
-    maximum = last.amax(-1).detach()
-    denominator = torch.exp(last - maximum.unsqueeze(-1)).sum(-1)
-    return outputs, AverageState(maximum, denominator, outputs[-1] * denominator.unsqueeze(-1))
+    # The carried memory is one more token, of score m, with w for its value and u for its weight.
+    carried = _log_scale(state, None).unsqueeze(0)
+    logits = _logits(torch.cat([carried, scores]), decay, starts)  # (B, A, T, 1 + T)
+    maximum = logits.detach().amax(-1, keepdim=True)
+    shares = torch.exp(logits - maximum)
+    weighted = torch.cat([state.numerator.unsqueeze(0), values]).permute(1, 2, 0, 3)  # (B, A, 1 + T, D)
+    weights = torch.cat([state.denominator.unsqueeze(0), torch.ones_like(scores)]).permute(1, 2, 0)
+    numerator, denominator = shares @ weighted, shares @ weights.unsqueeze(-1)
+    outputs = (numerator / denominator).permute(2, 0, 1, 3)  # (T, B, A, D)
+    return outputs, AverageState(maximum[:, :, -1, 0], denominator[:, :, -1, 0], numerator[:, :, -1])
 
 
 def _logits(scores: Tensor, decay: Tensor | None, starts: Tensor) -> Tensor:

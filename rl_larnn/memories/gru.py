@@ -6,8 +6,8 @@ Letters: T time, B batch rows, I input, H hidden. Rows of each 3H block, in orde
     h_t = (1 - z) n + z h_{t-1},   y_t = h_t
 
 Differs from ``torch.nn.GRU`` in having a hidden bias for the candidate only (the other two would double an input bias).
-The scan walks time with a backward pass written by hand; ``torch.nn.GRU`` knows no starts inside a sequence and, on
-the CPU, has no fused form.
+The scan walks time with a backward pass written by hand, because ``torch.nn.GRU`` knows no starts inside a sequence:
+natively on the CPU (``native/gru.h``), else in torch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from rl_larnn import native
 from rl_larnn.memories.stack import Stack, layer_sizes
 from rl_larnn.memory import Memory
 
@@ -61,48 +62,74 @@ class _GruScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, starts: Tensor) -> Tensor:
         steps, batch, width = inputs.shape[0], inputs.shape[1], weight.shape[1]
-        gates = inputs.clone()  # pre-activations, turned into activations in place: (T, B, 3H)
-        before, hiddens, candidates = (inputs.new_empty(steps, batch, width) for _ in range(3))
-        recurrent = weight.t()
-        hidden_bias = torch.cat([bias.new_zeros(2 * width), bias])
-        any_start = starts.any(1).tolist()
-        for t in range(steps):
-            if any_start[t]:
-                hidden = hidden.masked_fill(starts[t].unsqueeze(1), 0.0)
-            before[t] = hidden
-            from_hidden = torch.addmm(hidden_bias, hidden, recurrent)
-            gate = gates[t]
-            sigmoid = gate[:, : 2 * width].add_(from_hidden[:, : 2 * width]).sigmoid_()
-            candidates[t] = from_hidden[:, 2 * width :]  # U_n h + b_h, kept for the gradient of r
-            candidate = gate[:, 2 * width :].addcmul_(sigmoid[:, :width], candidates[t]).tanh_()
-            hidden = torch.lerp(candidate, hidden, sigmoid[:, width:], out=hiddens[t])
-        ctx.save_for_backward(gates, before, candidates, weight, starts)
-        ctx.any_start = any_start
+        gates = inputs.clone(memory_format=torch.contiguous_format)  # turned into activations in place
+        before, candidates, hiddens = inputs.new_empty(3, steps, batch, width).unbind()
+        read = (weight.contiguous(), bias.contiguous(), hidden.contiguous(), starts.contiguous())
+        if native.usable(inputs):
+            native.run("gru_forward", (gates, *read, before, candidates, hiddens), steps, batch, width)
+        else:
+            _forward(gates, *read, before, candidates, hiddens)
+        ctx.save_for_backward(gates, candidates, read[0], read[3], before)
         return hiddens
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_hiddens: Tensor) -> Any:
-        gates, before, candidates, weight, starts = ctx.saved_tensors
-        steps, batch, width = before.shape
-        reset, keep, candidate = gates.split(width, dim=2)
-        # Factors that do not depend on later steps, for all of them at once.
-        into_candidate = (1 - keep) * (1 - candidate * candidate)
-        local = torch.cat(
-            [into_candidate * candidates * reset * (1 - reset), (before - candidate) * keep * (1 - keep)], dim=2
-        )
-        local = torch.cat([local, into_candidate * reset], dim=2)  # d h_t / d(U h + b_h), per gate
+        gates, candidates, weight, starts, before = ctx.saved_tensors
+        width, grad_hiddens = before.shape[2], grad_hiddens.contiguous()
+        grad_gates, grad_inputs = torch.empty_like(gates), torch.empty_like(gates)  # of U h + b and of W x + b
         grad_hidden = torch.zeros_like(before[0])
-        for t in range(steps - 1, -1, -1):
-            grad_hidden = grad_hiddens[t] + grad_hidden
-            grad_gate = local[t].view(batch, 3, width).mul_(grad_hidden.unsqueeze(1)).view(batch, 3 * width)
-            into_candidate[t] *= grad_hidden
-            grad_hidden = torch.addmm(grad_hidden * keep[t], grad_gate, weight)
-            if ctx.any_start[t]:
-                grad_hidden = grad_hidden.masked_fill(starts[t].unsqueeze(1), 0.0)
-        grad_weight = local.flatten(0, 1).t() @ before.flatten(0, 1)
-        grad_inputs = torch.cat([local[:, :, : 2 * width], into_candidate], dim=2)
-        return grad_inputs, grad_weight, local[:, :, 2 * width :].sum((0, 1)), grad_hidden, None
+        if native.usable(gates):
+            native.run(
+                "gru_backward", (*ctx.saved_tensors, grad_hiddens, grad_gates, grad_inputs, grad_hidden), *before.shape
+            )
+        else:
+            _backward(*ctx.saved_tensors, grad_hiddens, grad_gates, grad_inputs, grad_hidden)
+        grad_weight = grad_gates.flatten(0, 1).t() @ before.flatten(0, 1)
+        return grad_inputs, grad_weight, grad_gates[:, :, 2 * width :].sum((0, 1)), grad_hidden, None
+
+
+def _forward(
+    gates: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, starts: Tensor,
+    before: Tensor, candidates: Tensor, hiddens: Tensor,
+) -> None:  # fmt: skip
+    """What the kernel ``gru_forward`` does, in torch: fills the last three and ``gates``."""
+    width, recurrent, any_start = weight.shape[1], weight.t(), starts.any(1).tolist()
+    hidden_bias = torch.cat([bias.new_zeros(2 * width), bias])
+    for t in range(len(gates)):
+        if any_start[t]:
+            hidden = hidden.masked_fill(starts[t].unsqueeze(1), 0.0)
+        before[t] = hidden
+        from_hidden = torch.addmm(hidden_bias, hidden, recurrent)
+        gate = gates[t]
+        sigmoid = gate[:, : 2 * width].add_(from_hidden[:, : 2 * width]).sigmoid_()
+        candidates[t] = from_hidden[:, 2 * width :]  # U_n h + b_h, kept for the gradient of r
+        candidate = gate[:, 2 * width :].addcmul_(sigmoid[:, :width], candidates[t]).tanh_()
+        hidden = torch.lerp(candidate, hidden, sigmoid[:, width:], out=hiddens[t])
+
+
+def _backward(
+    gates: Tensor, candidates: Tensor, weight: Tensor, starts: Tensor, before: Tensor, grad_hiddens: Tensor,
+    grad_gates: Tensor, grad_inputs: Tensor, grad_hidden: Tensor,
+) -> None:  # fmt: skip
+    """What the kernel ``gru_backward`` does, in torch: fills the last three."""
+    width, any_start = weight.shape[1], starts.any(1).tolist()
+    # Factors that do not depend on later steps, for all of them at once: d h_t / d(U h + b), per gate.
+    reset, keep, candidate = gates.split(width, dim=2)
+    into_reset, into_keep, into_candidate = grad_gates.split(width, dim=2)
+    slope = (1 - keep) * (1 - candidate * candidate)
+    into_reset.copy_(slope * candidates * reset * (1 - reset))
+    into_keep.copy_((before - candidate) * keep * (1 - keep))
+    into_candidate.copy_(slope * reset)
+    for t in range(len(gates) - 1, -1, -1):
+        grad_hidden += grad_hiddens[t]
+        grad_gates[t].view(-1, 3, width).mul_(grad_hidden.unsqueeze(1))
+        slope[t] *= grad_hidden
+        grad_hidden.mul_(keep[t]).addmm_(grad_gates[t], weight)
+        if any_start[t]:
+            grad_hidden.masked_fill_(starts[t].unsqueeze(1), 0.0)
+    grad_inputs.copy_(grad_gates)
+    grad_inputs[:, :, 2 * width :] = slope
 
 
 class Gru(Stack):

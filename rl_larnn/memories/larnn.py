@@ -31,6 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
+from rl_larnn import native
+from rl_larnn.memories.larnn_native import native_larnn_scan
 from rl_larnn.memories.larnn_scan import LarnnWeights, larnn_scan, window_mask
 from rl_larnn.memories.options import check_choice, check_heads
 from rl_larnn.memories.stack import Stack, layer_sizes
@@ -134,17 +136,12 @@ class LarnnLayer(Memory):
         if not ordinary or not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
             return super().scan(xs, state, starts)
         visible, filled = window_mask(starts, state.filled, self.window)
-        hiddens, slots = larnn_scan(
-            from_inputs,
-            state.hidden,
-            state.cells,
-            visible,
-            starts,
-            self.heads,
-            self.kv_activation,
-            self._scan_weights(),
-        )
-        cells = slots[-self.window :].transpose(0, 1)
+        options = (starts, self.heads, self.kv_activation, self._scan_weights())
+        if native.usable(xs):
+            hiddens, cells = native_larnn_scan(from_inputs, state.hidden, state.cells, state.filled, *options)
+        else:
+            hiddens, slots = larnn_scan(from_inputs, state.hidden, state.cells, visible, *options)
+            cells = slots[-self.window :].transpose(0, 1)
         age = torch.arange(self.window - 1, -1, -1, device=xs.device)
         forgotten = starts.any(0).view(-1, 1) & (age >= filled)  # slots that a start has emptied, (B, W)
         cells = torch.where(forgotten.unsqueeze(-1), 0.0, cells)

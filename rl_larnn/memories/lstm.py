@@ -7,7 +7,7 @@ Letters: T time, B batch rows, I input, H hidden. Rows of each 4H block, in orde
 
 Differs from ``torch.nn.LSTM`` in the order of the rows, in having one bias and in starting with the forget bias at 1
 (Jozefowicz et al., 2015). The scan walks time with a backward pass written by hand, because ``torch.nn.LSTM`` knows no
-starts inside a sequence and cutting it at each of them costs more than it saves.
+starts inside a sequence: natively on the CPU (``native/lstm.h``), else in torch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from rl_larnn import native
 from rl_larnn.memories.stack import Stack, layer_sizes
 from rl_larnn.memory import Memory
 
@@ -61,58 +62,81 @@ class _LstmScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, starts: Tensor) -> Any:
         steps, batch, width = inputs.shape[0], inputs.shape[1], weight.shape[1]
-        gates = inputs.clone()  # pre-activations, turned into activations in place: (T, B, 4H)
-        before_hidden, before_cell = inputs.new_empty(steps, batch, width), inputs.new_empty(steps, batch, width)
-        hiddens, tanh_cells = inputs.new_empty(steps, batch, width), inputs.new_empty(steps, batch, width)
-        recurrent = weight.t()
-        any_start = starts.any(1).tolist()
-        for t in range(steps):
-            if any_start[t]:
-                forget = starts[t].unsqueeze(1)
-                hidden, cell = hidden.masked_fill(forget, 0.0), cell.masked_fill(forget, 0.0)
-            before_hidden[t], before_cell[t] = hidden, cell
-            gate = gates[t].addmm_(hidden, recurrent)
-            gate[:, : 3 * width].sigmoid_()
-            gate[:, 3 * width :].tanh_()
-            take, keep, show, candidate = gate.split(width, dim=1)
-            cell = torch.addcmul(keep * cell, take, candidate)
-            hidden = torch.mul(show, torch.tanh(cell, out=tanh_cells[t]), out=hiddens[t])
+        gates = inputs.clone(memory_format=torch.contiguous_format)  # turned into activations in place
+        before_hidden, before_cell, hiddens, tanh_cells = inputs.new_empty(4, steps, batch, width).unbind()
+        cell = cell.clone(memory_format=torch.contiguous_format)  # turned into the last cell in place
+        written = (before_hidden, before_cell, hiddens, tanh_cells)
+        if native.usable(inputs):
+            read = (weight.contiguous(), hidden.contiguous(), cell, starts.contiguous())
+            native.run("lstm_forward", (gates, *read, *written), steps, batch, width)
+        else:
+            _forward(gates, weight, hidden, cell, starts, *written)
         ctx.save_for_backward(gates, before_hidden, before_cell, tanh_cells, weight, starts)
-        ctx.any_start = any_start
         return hiddens, cell
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_hiddens: Tensor, grad_cell: Tensor) -> Any:
         gates, before_hidden, before_cell, tanh_cells, weight, starts = ctx.saved_tensors
-        steps, _, width = tanh_cells.shape
-        # Everything that does not depend on later steps is computed for all of them at once.
-        take, keep, show, candidate = gates.split(width, dim=2)
-        cell_from_hidden = show * (1 - tanh_cells * tanh_cells)
-        local = torch.cat(  # d(c or h) / d(pre-activation), per gate
-            [
-                candidate * take * (1 - take),
-                before_cell * keep * (1 - keep),
-                tanh_cells * show * (1 - show),
-                take * (1 - candidate * candidate),
-            ],
-            dim=2,
-        )
+        grad_gates, grad_cell = torch.empty_like(gates), grad_cell.clone(memory_format=torch.contiguous_format)
         grad_hidden = torch.zeros_like(grad_cell)
-        for t in range(steps - 1, -1, -1):
-            grad_hidden = grad_hiddens[t] + grad_hidden
-            grad_cell = torch.addcmul(grad_cell, grad_hidden, cell_from_hidden[t])
-            grad_gate = local[t]  # becomes the gradient of the pre-activations
-            grad_gate[:, : 2 * width].view(-1, 2, width).mul_(grad_cell.unsqueeze(1))
-            grad_gate[:, 2 * width : 3 * width].mul_(grad_hidden)
-            grad_gate[:, 3 * width :].mul_(grad_cell)
-            grad_hidden = grad_gate @ weight
-            grad_cell = grad_cell * keep[t]
-            if ctx.any_start[t]:
-                forget = starts[t].unsqueeze(1)
-                grad_hidden, grad_cell = grad_hidden.masked_fill(forget, 0.0), grad_cell.masked_fill(forget, 0.0)
-        grad_weight = local.flatten(0, 1).t() @ before_hidden.flatten(0, 1)
-        return local, grad_weight, grad_hidden, grad_cell, None
+        if native.usable(gates):
+            read = (gates, weight.contiguous(), starts.contiguous(), before_cell, tanh_cells, grad_hiddens.contiguous())
+            native.run("lstm_backward", (*read, grad_gates, grad_hidden, grad_cell), *tanh_cells.shape)
+        else:
+            _backward(
+                gates, weight, starts, before_cell, tanh_cells, grad_hiddens, grad_gates, grad_hidden, grad_cell
+            )
+        grad_weight = grad_gates.flatten(0, 1).t() @ before_hidden.flatten(0, 1)
+        return grad_gates, grad_weight, grad_hidden, grad_cell, None
+
+
+def _forward(
+    gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, starts: Tensor,
+    before_hidden: Tensor, before_cell: Tensor, hiddens: Tensor, tanh_cells: Tensor,
+) -> None:  # fmt: skip
+    """What the kernel ``lstm_forward`` does, in torch: fills the last four, ``gates`` and ``cell``."""
+    width, recurrent, any_start = weight.shape[1], weight.t(), starts.any(1).tolist()
+    for t in range(len(gates)):
+        before_hidden[t], before_cell[t] = hidden, cell
+        if any_start[t]:
+            forget = starts[t].unsqueeze(1)
+            before_hidden[t].masked_fill_(forget, 0.0)
+            before_cell[t].masked_fill_(forget, 0.0)
+        gate = gates[t].addmm_(before_hidden[t], recurrent)
+        gate[:, : 3 * width].sigmoid_()
+        gate[:, 3 * width :].tanh_()
+        take, keep, show, candidate = gate.split(width, dim=1)
+        torch.addcmul(keep * before_cell[t], take, candidate, out=cell)
+        hidden = torch.mul(show, torch.tanh(cell, out=tanh_cells[t]), out=hiddens[t])
+
+
+def _backward(
+    gates: Tensor, weight: Tensor, starts: Tensor, before_cell: Tensor, tanh_cells: Tensor, grad_hiddens: Tensor,
+    grad_gates: Tensor, grad_hidden: Tensor, grad_cell: Tensor,
+) -> None:  # fmt: skip
+    """What the kernel ``lstm_backward`` does, in torch: fills ``grad_gates`` and changes the last two."""
+    width, any_start = weight.shape[1], starts.any(1).tolist()
+    # Everything that does not depend on later steps is computed for all of them at once.
+    take, keep, show, candidate = gates.split(width, dim=2)
+    cell_from_hidden = show * (1 - tanh_cells * tanh_cells)
+    into_take, into_keep, into_show, into_candidate = grad_gates.split(width, dim=2)
+    into_take.copy_(candidate * take * (1 - take))
+    into_keep.copy_(before_cell * keep * (1 - keep))
+    into_show.copy_(tanh_cells * show * (1 - show))
+    into_candidate.copy_(take * (1 - candidate * candidate))
+    for t in range(len(gates) - 1, -1, -1):
+        grad_hidden += grad_hiddens[t]
+        grad_cell.addcmul_(grad_hidden, cell_from_hidden[t])
+        grad_gates[t, :, : 2 * width].view(-1, 2, width).mul_(grad_cell.unsqueeze(1))
+        into_show[t] *= grad_hidden
+        into_candidate[t] *= grad_cell
+        torch.mm(grad_gates[t], weight, out=grad_hidden)
+        grad_cell *= keep[t]
+        if any_start[t]:
+            forget = starts[t].unsqueeze(1)
+            grad_hidden.masked_fill_(forget, 0.0)
+            grad_cell.masked_fill_(forget, 0.0)
 
 
 class Lstm(Stack):

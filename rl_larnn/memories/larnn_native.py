@@ -1,0 +1,112 @@
+"""The LARNN recurrence over a whole sequence as native code (``native/larnn.h``): what :func:`larnn_scan` does, faster.
+
+Letters as in :mod:`rl_larnn.memories.larnn`: T, B, H, W, A. The kernels run the recurrence and its backward pass; the
+gradients of the weights, which are sums over all steps, are matrix products here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from rl_larnn import native
+from rl_larnn.memories.larnn_scan import LarnnWeights
+
+
+def native_larnn_scan(
+    from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
+    kv_activation: bool, weights: LarnnWeights,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Run the recurrence.
+
+    :param from_inputs: ``(T, B, 5H)``, the inputs' share of queries and gates
+    :param hidden: ``(B, H)`` at the beginning
+    :param cells: ``(B, W, H)`` at the beginning
+    :param filled: ``(B, 1)`` cells at the beginning
+    :param starts: ``(T, B)`` bool
+    :return: hidden states ``(T, B, H)`` and the last W cells ``(B, W, H)``, those that a start has emptied included
+    """
+    return _Scan.apply(from_inputs, hidden, cells, filled, starts, heads, kv_activation, *weights)
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
+        kv_activation: bool, *flat: Tensor | None,
+    ) -> Any:  # fmt: skip
+        weights = LarnnWeights(*(None if weight is None else weight.contiguous() for weight in flat))  # type: ignore[arg-type]
+        (steps, batch, _), (_, window, size) = from_inputs.shape, cells.shape
+        new, slots = from_inputs.new_empty, window + steps
+        all_cells, keys, values = new(3, batch, slots, size).unbind()
+        all_cells[:, :window] = cells
+        keys_by_feature, values_by_feature = new(2, batch, size, slots).unbind()
+        activated, kv_statistics = new(batch, slots, 2, size), new(batch, slots, 2, 2)
+        before, hiddens, queries, contexts, reads, attended, opened = new(7, steps, batch, size).unbind()
+        read_statistics, seen = new(steps, batch, 2), new(steps, batch)
+        gates, attention = new(steps, batch, 4 * size), new(steps, batch, heads, window)
+        starts = starts.contiguous()
+        bias = weights.position_bias
+        native.run(
+            "larnn_forward",
+            (
+                from_inputs.contiguous(), *weights[:6], new(heads, window).zero_() if bias is None else bias,
+                *weights[7:], hidden.contiguous(), filled.clone(memory_format=torch.contiguous_format), starts,
+                all_cells, keys, values, keys_by_feature, values_by_feature, activated, kv_statistics,
+                before, hiddens, queries, contexts, reads, attended, read_statistics, gates, opened,
+                attention, seen,
+            ),
+            steps, batch, size, heads, window, kv_activation,
+        )  # fmt: skip
+        ctx.weights, ctx.kv_activation = weights, kv_activation
+        ctx.save_for_backward(
+            starts, all_cells, keys, keys_by_feature, values_by_feature, activated, kv_statistics,
+            queries, reads, read_statistics, gates, opened, attention, seen, before, contexts, attended,
+        )  # fmt: skip
+        return hiddens, all_cells[:, steps:].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_hiddens: Tensor, grad_cells_out: Tensor) -> Any:
+        *saved, before, contexts, attended = ctx.saved_tensors
+        weights, cells, attention = ctx.weights, saved[1], saved[12]
+        (steps, batch, size), (heads, window) = before.shape, attention.shape[2:]
+        grad_hidden = torch.zeros_like(before[0])
+        grad_cells = torch.empty_like(grad_cells_out) if ctx.needs_input_grad[2] else None
+        grad_mixed, grad_reads = before.new_empty(steps, batch, 5 * size), torch.empty_like(before)
+        grad_keys, grad_values = before.new_zeros(2, *cells.shape).unbind()
+        grad_kv = before.new_empty(*cells.shape[:2], 2, size)
+        grad_read_norm, grad_kv_norm = before.new_zeros(2, batch, 2, size).unbind()
+        grad_position = before.new_zeros(batch, heads, window)
+        native.run(
+            "larnn_backward",
+            (
+                weights.hidden, weights.attention, weights.output, weights.keys_values, weights.attention_norm,
+                weights.kv_norm, *saved, grad_hiddens.contiguous(), grad_cells_out.contiguous(), grad_hidden,
+                grad_cells, grad_mixed, grad_reads, grad_keys, grad_values, grad_kv, grad_read_norm, grad_kv_norm,
+                grad_position,
+            ),
+            steps, batch, size, heads, window, ctx.kv_activation,
+        )  # fmt: skip
+        grad_kv = grad_kv.view(-1, 2 * size)
+        read_norm, kv_norm = grad_read_norm.sum(0), grad_kv_norm.sum(0)
+        return (
+            grad_mixed, grad_hidden, grad_cells, None, None, None, None,
+            _outer(grad_mixed, before),
+            _outer(grad_mixed[:, :, size:], attended),
+            _outer(grad_reads, contexts),
+            grad_reads.sum((0, 1)),
+            grad_kv.t() @ cells.view(-1, size),
+            grad_kv.sum(0),
+            None if weights.position_bias is None else grad_position.sum(0),
+            *((None, None) if weights.attention_norm is None else read_norm.unbind()),
+            *((None, None) if weights.kv_norm is None else kv_norm.unbind()),
+        )  # fmt: skip
+
+
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
+    """Gradient of a weight from ``(T, B, out)`` and ``(T, B, in)``: summed over steps and rows."""
+    return grad.flatten(0, 1).t() @ x.flatten(0, 1)

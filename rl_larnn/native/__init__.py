@@ -1,0 +1,64 @@
+"""Recurrences as native code for the CPU, compiled on first use; the torch forms remain as reference and fallback.
+
+A recurrence is a long chain of small steps. In torch each step costs some ten calls of a microsecond or more, several
+times the arithmetic; here the loop over time is in C++ and takes rows, not operations, as its unit. Whoever has a
+recurrence asks :func:`usable` and, if so, calls :func:`run`; everything outside the loop stays in torch.
+
+``RL_LARNN_NATIVE=0`` switches the kernels off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rl_larnn.native.build import BuildError, build
+
+_DTYPES = {torch.float32: "float", torch.float64: "double"}
+
+
+def usable(like: Tensor) -> bool:
+    """Whether the kernels can work on tensors of this device and dtype."""
+    return like.device.type == "cpu" and like.dtype in _DTYPES and library(like.dtype) is not None
+
+
+@functools.cache
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The compiled kernels of one precision; None where they are switched off or cannot be compiled (which warns once)."""
+    if os.environ.get("RL_LARNN_NATIVE", "1") == "0":
+        return None
+    try:
+        return build(_DTYPES[dtype])
+    except BuildError as error:
+        warnings.warn(
+            f"{error}, so memories train in plain torch, several times slower; install a C++ compiler, "
+            "or set RL_LARNN_NATIVE=0 to go on without this warning",
+            stacklevel=2,
+        )
+        return None
+
+
+def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
+    """Call a kernel, which writes into some of the tensors.
+
+    :param kernel: its name in ``kernels.cpp``
+    :param tensors: one per pointer, contiguous, None for null: floats of the first one's dtype, and bool for starts
+    :param sizes: one per number, without the number of threads, which comes last and is torch's
+    :raises ValueError: for a tensor that is not contiguous
+    """
+    first = tensors[0]
+    assert first is not None
+    native = library(first.dtype)
+    assert native is not None, "ask usable() first"
+    for index, tensor in enumerate(tensors):
+        if tensor is not None and not tensor.is_contiguous():
+            raise ValueError(f"tensor {index} of {kernel} must be contiguous, got strides {tensor.stride()}")
+    pointers = (ctypes.c_void_p * len(tensors))(*(None if tensor is None else tensor.data_ptr() for tensor in tensors))
+    numbers = (ctypes.c_long * (len(sizes) + 1))(*sizes, torch.get_num_threads())
+    getattr(native, f"run_{kernel}")(pointers, numbers)

@@ -1,0 +1,36 @@
+// The doors through which Python calls the kernels: plain C functions that take an array of pointers and an array of
+// sizes, so that neither Python's nor PyTorch's headers are needed to compile.
+#include <tuple>
+#include <type_traits>
+
+#include "average.h"
+#include "gru.h"
+#include "larnn.h"
+#include "lstm.h"
+
+// Hands the pointers and the sizes to a kernel's parameters, each in its order.
+template <class... Parameters>
+void call(void (*kernel)(Parameters...), void* const* pointers, const long* sizes) {
+    auto take = [&](auto* parameter) {
+        using Parameter = std::remove_pointer_t<decltype(parameter)>;
+        if constexpr (std::is_pointer_v<Parameter>)
+            return static_cast<Parameter>(*pointers++);
+        else
+            return static_cast<Parameter>(*sizes++);
+    };
+    // Braces, unlike a call, fix the order of evaluation.
+    std::apply(kernel, std::tuple<Parameters...>{take(static_cast<Parameters*>(nullptr))...});
+}
+
+// One precision per library: SCALAR comes from the compiler's command line.
+#define DOOR(name) \
+    extern "C" void run_##name(void* const* pointers, const long* sizes) { call(name<SCALAR>, pointers, sizes); }
+
+DOOR(lstm_forward)
+DOOR(lstm_backward)
+DOOR(gru_forward)
+DOOR(gru_backward)
+DOOR(larnn_forward)
+DOOR(larnn_backward)
+DOOR(average_forward)
+DOOR(average_backward)

@@ -1,0 +1,78 @@
+// Small matrix products against a weight that stays in cache: out = in + a w, row by row.
+//
+// Letters: R rows, K inputs, N outputs, V lanes of a vector. A weight is packed once per call into panels of two
+// vectors, (N / 2V, K, 2V), with zeros behind the last column; rows of `out` therefore have `panels() * 2V` places.
+#pragma once
+
+#include <vector>
+
+#include "vector.h"
+
+template <class S> class Weight {
+  public:
+    // From element (k, n) at from[k * by_input + n * by_output]. `blocks` output blocks of `width` columns each are
+    // padded one by one, so that each begins at a whole vector: column (block, j) lands at block * padded(width) + j.
+    Weight(const S* from, long inputs, long blocks, long width, long by_input, long by_output)
+        : inputs_(inputs), columns_(blocks * padded<S>(width)) {
+        panels_ = (columns_ + PANEL - 1) / PANEL;
+        packed_.assign(panels_ * inputs * PANEL, S(0));
+        for (long block = 0; block < blocks; block++)
+            for (long j = 0; j < width; j++) {
+                const long column = block * padded<S>(width) + j;
+                S* to = packed_.data() + column / PANEL * inputs * PANEL + column % PANEL;
+                const S* source = from + (block * width + j) * by_output;
+                for (long k = 0; k < inputs; k++) to[k * PANEL] = source[k * by_input];
+            }
+    }
+
+    long columns() const { return panels_ * PANEL; }
+
+    // out (rows, columns()) += a (rows, K) w; `a` has `stride` places per row, `out` at least columns().
+    void multiply_add(const S* a, long stride, S* out, long rows, long out_stride = 0) const {
+        if (!out_stride) out_stride = columns();
+        for (long panel = 0; panel < panels_; panel++) {
+            const S* weight = packed_.data() + panel * inputs_ * PANEL;
+            long row = 0;
+            for (; row + 8 <= rows; row += 8) 
+                tile<8>(a + row * stride, stride, weight, out + row * out_stride + panel * PANEL, out_stride);
+            const S* rest = a + row * stride;
+            S* to = out + row * out_stride + panel * PANEL;
+            switch (rows - row) {
+                case 7: tile<7>(rest, stride, weight, to, out_stride); break;
+                case 6: tile<6>(rest, stride, weight, to, out_stride); break;
+                case 5: tile<5>(rest, stride, weight, to, out_stride); break;
+                case 4: tile<4>(rest, stride, weight, to, out_stride); break;
+                case 3: tile<3>(rest, stride, weight, to, out_stride); break;
+                case 2: tile<2>(rest, stride, weight, to, out_stride); break;
+                case 1: tile<1>(rest, stride, weight, to, out_stride); break;
+            }
+        }
+    }
+
+  private:
+    static constexpr long PANEL = 2 * V<S>;
+
+    template <int R> void tile(const S* a, long stride, const S* weight, S* out, long out_stride) const {
+        Vector<S> left[R], right[R];
+        for (int r = 0; r < R; r++) {
+            left[r] = load<S>(out + r * out_stride);
+            right[r] = load<S>(out + r * out_stride + V<S>);
+        }
+        for (long k = 0; k < inputs_; k++) {
+            const Vector<S> first = load<S>(weight + k * PANEL), second = load<S>(weight + k * PANEL + V<S>);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) {
+                const S x = a[r * stride + k];
+                left[r] += x * first;
+                right[r] += x * second;
+            }
+        }
+        for (int r = 0; r < R; r++) {
+            store<S>(out + r * out_stride, left[r]);
+            store<S>(out + r * out_stride + V<S>, right[r]);
+        }
+    }
+
+    long inputs_, columns_, panels_;
+    std::vector<S> packed_;
+};
