@@ -23,6 +23,7 @@ from torch import Tensor
 from rl_larnn.agents.checks import NonFiniteError, check_finite, check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
+from rl_larnn.optimizer import clip_gradients
 from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy, PolicyState
 from rl_larnn.state import leaves, pack, rows
 
@@ -252,6 +253,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         progress = self._current_progress_remaining
         clip_range = self.clip_range(progress)  # type: ignore[operator]
         clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
+        parameters = list(self.policy.parameters())
         records: list[Tensor] = []  # one row of losses per minibatch; read once, at the end
         for epoch in range(self.n_epochs):
             early = False
@@ -267,7 +269,7 @@ class RecurrentPPO(SB3RecurrentPPO):
                     break
                 self.policy.optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                clip_gradients(parameters, self.max_grad_norm)
                 self.policy.optimizer.step()
             self._n_updates += 1
             if early:

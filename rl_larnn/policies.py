@@ -37,7 +37,8 @@ from rl_larnn.memories.none import NoMemory
 from rl_larnn.memories.options import check_choice
 from rl_larnn.memory import Memory
 from rl_larnn.observations import Observation, map_observation
-from rl_larnn.state import State, pack, packed_width, select, unpack
+from rl_larnn.optimizer import Adam
+from rl_larnn.state import State, pack, packed_width, unpack
 
 CriticMemory = Literal["separate", "shared", "none"]
 
@@ -106,7 +107,8 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         self._stateless_calls = 0
         policy_kwargs.setdefault("features_extractor_class", self.default_features_extractor)
         if policy_kwargs.get("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
-            # SB3's epsilon, and one kernel for all parameters instead of a loop over them.
+            # One kernel for all parameters instead of a loop over them, and SB3's epsilon.
+            policy_kwargs["optimizer_class"] = Adam
             policy_kwargs["optimizer_kwargs"] = {"eps": 1e-5, "fused": True} | (
                 policy_kwargs.get("optimizer_kwargs") or {}
             )
@@ -166,11 +168,10 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         :return: actions ``(B, ...)``, values ``(B,)``, log-probabilities ``(B,)`` and the state after the step
         """
         actor_features, critic_features = self._features(obs)
-        state = select(starts, self.initial_state(1), state)
-        actor, actor_state = self.actor_memory.step(actor_features, state.actor)
+        actor, actor_state = _advance(self.actor_memory, actor_features, state.actor, starts)
         critic, critic_state = actor, state.critic
         if self.critic_memory is not None:
-            critic, critic_state = self.critic_memory.step(critic_features, state.critic)
+            critic, critic_state = _advance(self.critic_memory, critic_features, state.critic, starts)
         distribution = self._distribution(actor)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
@@ -180,10 +181,9 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
     def state_values(self, obs: Observation, state: PolicyState, starts: Tensor) -> Tensor:
         """Values ``(B,)`` of the observations, given what came before them; arguments as in :meth:`act`."""
         actor_features, critic_features = self._features(obs)
-        state = select(starts, self.initial_state(1), state)
         if self.critic_memory is None:
-            return self._values(self.actor_memory.step(actor_features, state.actor)[0])
-        return self._values(self.critic_memory.step(critic_features, state.critic)[0])
+            return self._values(_advance(self.actor_memory, actor_features, state.actor, starts)[0])
+        return self._values(_advance(self.critic_memory, critic_features, state.critic, starts)[0])
 
     def evaluate_chunks(
         self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor
@@ -257,8 +257,8 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
     ) -> tuple[Distribution, tuple[Tensor, ...]]:
         """The action distribution of each row, and the actor's state after the step."""
         features, _ = self._features(obs)
-        state = select(episode_starts > 0.5, self._initial_actor_state(), _join(lstm_states, self._actor_like))
-        memory_output, state = self.actor_memory.step(features, state)
+        state = _join(lstm_states, self._actor_like)
+        memory_output, state = _advance(self.actor_memory, features, state, episode_starts > 0.5)
         return self._distribution(memory_output), self._split(state)
 
     def predict_values(  # type: ignore[override]
@@ -291,9 +291,6 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
             )
         return super().predict(observation, state, episode_start, deterministic)
 
-    def _initial_actor_state(self) -> State:
-        return self.actor_memory.initial_state(1)
-
     def _split(self, state: State) -> tuple[Tensor, Tensor]:
         """A state as upstream carries it: the packed state's halves, each ``(1, B, ceil(D / 2))``."""
         packed = pack(state)
@@ -311,6 +308,12 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         if self.critic_mode == "separate":
             return PolicyState(actor, _join(states.vf, self._actor_like))
         return PolicyState(actor, self.initial_state(states.pi[0].shape[1]).critic)
+
+
+def _advance(memory: Memory, features: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
+    """One step of every row, as a sequence of length one: the scan knows starts, and has native forms."""
+    outputs, state = memory.scan(features.unsqueeze(0), state, starts.unsqueeze(0))
+    return outputs.squeeze(0), state
 
 
 def _join(halves: tuple[Tensor, ...], like: State) -> State:

@@ -24,6 +24,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from rl_larnn import native
+from rl_larnn.memories.aaren_native import BlockWeights, native_block_scan
 from rl_larnn.memories.options import check_choice, check_heads
 from rl_larnn.memories.stack import Stack, StackState, layer_sizes
 from rl_larnn.memory import Memory
@@ -60,22 +62,26 @@ class AarenAttention(Memory):
         return AverageState(per_head, per_head.clone(), self.zeros(batch_size, self.heads, self.width))
 
     def step(self, x: Tensor, state: AverageState) -> tuple[Tensor, AverageState]:
-        average, state = average_step(*self._scores_and_values(x), self._decay(), state)
+        average, state = average_step(*self._scores_and_values(x), self.decay(), state)
         return self.output(average.flatten(-2)), state
 
     def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
-        averages, state = average_scan(*self._scores_and_values(xs), self._decay(), state, starts)
+        averages, state = average_scan(*self._scores_and_values(xs), self.decay(), state, starts)
         return self.output(averages.flatten(-2)), state
 
-    def _decay(self) -> Tensor | None:
+    def decay(self) -> Tensor | None:
+        """c per head ``(A,)``; None for 0."""
         return None if self.log_decay is None else self.log_decay.exp()
 
     def _scores_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores ``(..., A)`` and values ``(..., A, D)`` of tokens ``(..., E)``."""
+        return nn.functional.linear(x, *self.score()), self.value(x).unflatten(-1, (self.heads, self.width))
+
+    def score(self) -> tuple[Tensor, Tensor]:
+        """The query, folded into the keys: weight ``(A, E)`` and bias ``(A,)`` of the scores."""
         query = self.query(self.query_token).view(self.heads, 1, self.width) / math.sqrt(self.width)
-        weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)  # (A, E)
-        bias = (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)  # (A,)
-        return nn.functional.linear(x, weight, bias), self.value(x).unflatten(-1, (self.heads, self.width))
+        weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)
+        return weight, (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)
 
 
 class AarenLayer(Memory):
@@ -91,7 +97,7 @@ class AarenLayer(Memory):
         self.attention_norm = nn.LayerNorm(size)
         self.attention = AarenAttention(size, heads, recency)
         self.forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+        self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(approximate="tanh"), nn.Linear(4 * size, size))
 
     def initial_state(self, batch_size: int) -> AverageState:
         return self.attention.initial_state(batch_size)
@@ -101,8 +107,30 @@ class AarenLayer(Memory):
         return self._combine(x, read), state
 
     def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
+        if native.usable(xs):
+            return native_block_scan(xs, state, starts, self._weights())
         read, state = self.attention.scan(self.attention_norm(xs), state, starts)
         return self._combine(xs, read), state
+
+    def _weights(self) -> BlockWeights:
+        attention, decay = self.attention, self.attention.decay()
+        weight, bias = attention.score()
+        wide, _, narrow = self.feed_forward
+        return BlockWeights(
+            self.attention_norm.weight,
+            self.attention_norm.bias,
+            torch.cat([weight, attention.value.weight]),
+            torch.cat([bias, attention.value.bias]),
+            attention.output.weight,
+            attention.output.bias,
+            self.forward_norm.weight,
+            self.forward_norm.bias,
+            wide.weight,
+            wide.bias,
+            narrow.weight,
+            narrow.bias,
+            bias.new_zeros(attention.heads) if decay is None else decay,
+        )
 
     def _combine(self, x: Tensor, read: Tensor) -> Tensor:
         x = x + read

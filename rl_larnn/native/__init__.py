@@ -14,6 +14,7 @@ import functools
 import os
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,3 +63,19 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     pointers = (ctypes.c_void_p * len(tensors))(*(None if tensor is None else tensor.data_ptr() for tensor in tensors))
     numbers = (ctypes.c_long * (len(sizes) + 1))(*sizes, torch.get_num_threads())
     getattr(native, f"run_{kernel}")(pointers, numbers)
+
+
+def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctypes.Array[Any] | ctypes.c_double) -> None:
+    """Call a kernel on lists of as many tensors each.
+
+    :param kernel: its name in ``kernels.cpp``; it takes the lists, the lengths of the tensors, then the numbers
+    :param lists: tensors that :func:`usable` accepts, contiguous, the first list's of one dtype
+    """
+    first = lists[0]
+    native = library(first[0].dtype)
+    assert native is not None, "ask usable() first"
+    pointers = [(ctypes.c_void_p * len(first))(*(tensor.data_ptr() for tensor in tensors)) for tensors in lists]
+    lengths = (ctypes.c_long * len(first))(*(tensor.numel() for tensor in first))
+    arguments = [*pointers, lengths, *numbers]
+    addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
+    getattr(native, f"run_{kernel}")(addresses, (ctypes.c_long * 2)(len(first), torch.get_num_threads()))

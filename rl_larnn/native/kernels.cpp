@@ -3,6 +3,8 @@
 #include <tuple>
 #include <type_traits>
 
+#include "aaren.h"
+#include "adam.h"
 #include "average.h"
 #include "gru.h"
 #include "larnn.h"
@@ -32,5 +34,9 @@ DOOR(gru_forward)
 DOOR(gru_backward)
 DOOR(larnn_forward)
 DOOR(larnn_backward)
+DOOR(aaren_forward)
+DOOR(aaren_backward)
 DOOR(average_forward)
 DOOR(average_backward)
+DOOR(adam_step)
+DOOR(clip_gradients)

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "matmul.h"
+#include "norm.h"
 #include "parallel.h"
 #include "width.h"
 
@@ -20,39 +21,20 @@ template <class S> struct Norm {
     const S *weight, *bias;  // (H,), or null for no norm
     long H;
 
-    // y = normalised x; mean and 1 / standard deviation into statistics[0], [1].
+    // y = normalised x; mean and scale into statistics[0], [1].
     void forward(const S* x, S* y, S* statistics) const {
-        Vector<S> total{}, squares{};
-        for (long j = 0; j < H; j += V<S>) total += load(x + j, H - j);
-        const S mean = sum<S>(total) / H;
-        for (long j = 0; j < H; j++) y[j] = x[j] - mean;
-        for (long j = 0; j < H; j += V<S>) {
-            const Vector<S> centred = load(y + j, H - j);
-            squares += centred * centred;
-        }
-        const S scale = S(1) / std::sqrt(sum<S>(squares) / H + S(1e-5));  // epsilon of torch.nn.LayerNorm
-        for (long j = 0; j < H; j++) y[j] = y[j] * scale * weight[j] + bias[j];
-        statistics[0] = mean;
-        statistics[1] = scale;
+        statistics[1] = normalise(x, y, H, statistics);
+        for (long j = 0; j < H; j++) y[j] = y[j] * weight[j] + bias[j];
     }
 
     // grad: of y on entry, of x on return. Adds to the gradients of weight and bias, `into` (2, H).
-    void backward(S* grad, const S* x, const S* statistics, S* into) const {
-        const S mean = statistics[0], scale = statistics[1];
-        S total = 0, along = 0;
-#pragma omp simd reduction(+ : total, along)
+    void backward(S* grad, const S* x, const S* statistics, S* into, std::vector<S>& normed) const {
         for (long j = 0; j < H; j++) {
-            const S normed = (x[j] - mean) * scale;
-            into[j] += grad[j] * normed;
+            normed[j] = (x[j] - statistics[0]) * statistics[1];
+            into[j] += grad[j] * normed[j];
             into[H + j] += grad[j];
-            grad[j] *= weight[j];
-            total += grad[j];
-            along += grad[j] * normed;
         }
-        total /= H;
-        along /= H;
-#pragma omp simd
-        for (long j = 0; j < H; j++) grad[j] = (grad[j] - total - (x[j] - mean) * scale * along) * scale;
+        normalise_backward(grad, normed.data(), weight, statistics[1], H);
     }
 };
 
@@ -232,7 +214,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
     with_width(H / A, [&](auto fixed) {
         const long D = fixed;
         over_rows(B, threads, 12.0 * T * B * H * H, [&](long first, long rows) {
-            std::vector<S> mixed(rows * columns), grad_next(rows * H, S(0)), weights(W);
+            std::vector<S> mixed(rows * columns), grad_next(rows * H, S(0)), weights(W), normed(H);
 
             // mixed = the gradient of cells in a slot through their keys and values; fills that slot of grad_kv.
             auto into_cells = [&](long slot, bool needed) {
@@ -244,7 +226,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                         std::memcpy(grad, (which ? grad_values : grad_keys) + at * H, H * sizeof(S));
                         if (!kv_activation) continue;
                         if (kv_norm.weight)
-                            kv_norm.backward(grad, active, kv_statistics + 2 * (2 * at + which), grad_kv_norm + row * 2 * H);
+                            kv_norm.backward(grad, active, kv_statistics + 2 * (2 * at + which), grad_kv_norm + row * 2 * H, normed);
                         for (long j = 0; j < H; j++) grad[j] *= active[j] < 0 ? active[j] + S(1) : S(1);
                     }
                 std::fill(mixed.begin(), mixed.end(), S(0));
@@ -324,7 +306,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const S* read = reads + at + r * H;
                     S *grad = grad_reads + at + r * H, *m = mixed.data() + r * columns;
                     if (read_norm.weight)
-                        read_norm.backward(m, read, read_statistics + 2 * (t * B + first + r), grad_read_norm + (first + r) * 2 * H);
+                        read_norm.backward(m, read, read_statistics + 2 * (t * B + first + r), grad_read_norm + (first + r) * 2 * H, normed);
                     for (long j = 0; j < H; j++) grad[j] = m[j] * (read[j] < 0 ? read[j] + S(1) : S(1));
                 }
                 std::fill(mixed.begin(), mixed.end(), S(0));

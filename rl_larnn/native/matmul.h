@@ -16,13 +16,18 @@ template <class S> class Weight {
         : inputs_(inputs), columns_(blocks * padded<S>(width)) {
         panels_ = (columns_ + PANEL - 1) / PANEL;
         packed_.assign(panels_ * inputs * PANEL, S(0));
-        for (long block = 0; block < blocks; block++)
-            for (long j = 0; j < width; j++) {
-                const long column = block * padded<S>(width) + j;
-                S* to = packed_.data() + column / PANEL * inputs * PANEL + column % PANEL;
-                const S* source = from + (block * width + j) * by_output;
-                for (long k = 0; k < inputs; k++) to[k * PANEL] = source[k * by_input];
+        for (long panel = 0; panel < panels_; panel++) {
+            const S* source[PANEL];
+            for (long lane = 0; lane < PANEL; lane++) {
+                const long column = panel * PANEL + lane, block = column / padded<S>(width), j = column % padded<S>(width);
+                source[lane] = block < blocks && j < width ? from + (block * width + j) * by_output : nullptr;
             }
+            S* to = packed_.data() + panel * inputs * PANEL;
+            for (long lane = 0; lane < PANEL; lane++)
+                if (!source[lane]) source[lane] = source[0];  // computed and never looked at
+            for (long k = 0; k < inputs; k++)
+                for (long lane = 0; lane < PANEL; lane++) to[k * PANEL + lane] = source[lane][k * by_input];
+        }
     }
 
     long columns() const { return panels_ * PANEL; }
