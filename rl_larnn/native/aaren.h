@@ -34,7 +34,7 @@ void aaren_forward(const S* xs, const S* norm_weight, const S* norm_bias, const 
     const Weight<S> to_read(read_weight, E, 1, A + E, 1, E), to_output(output_weight, E, 1, E, 1, E);
     const Weight<S> to_wide(wide_weight, E, 1, 4 * E, 1, E), to_narrow(narrow_weight, 4 * E, 1, E, 1, 4 * E);
     over_rows(T * B, threads, 1.0 * T * B * E * E, [&](long first, long tokens) {
-        std::vector<S> input(tokens * E), read(tokens * to_read.columns(), S(0));
+        Buffer<S> input(tokens * E), read(tokens * to_read.columns(), S(0));
         for (long n = 0; n < tokens; n++) {
             const long at = (first + n) * E;
             scale_1[first + n] = normalise(xs + at, normed_1 + at, E);
@@ -50,8 +50,8 @@ void aaren_forward(const S* xs, const S* norm_weight, const S* norm_bias, const 
     average_forward(scores, values, decay, starts, maximum, denominator, numerator, averages, keeps, takes,
                     denominators, T, B, A, E / A, threads);
     over_rows(T * B, threads, 9.0 * T * B * E * E, [&](long first, long tokens) {
-        std::vector<S> input(tokens * E), narrow(tokens * to_output.columns(), S(0));
-        std::vector<S> broad(tokens * to_wide.columns(), S(0));
+        Buffer<S> input(tokens * E), narrow(tokens * to_output.columns(), S(0));
+        Buffer<S> broad(tokens * to_wide.columns(), S(0));
         const long columns = to_output.columns();  // of to_narrow, too
         to_output.multiply_add(averages + first * E, E, narrow.data(), tokens);
         for (long n = 0; n < tokens; n++) {
@@ -90,9 +90,9 @@ void aaren_backward(const S* norm_weight, const S* read_weight, const S* output_
     const Weight<S> from_read(read_weight, A + E, 1, E, E, 1), from_output(output_weight, E, 1, E, E, 1);
     const Weight<S> from_wide(wide_weight, 4 * E, 1, E, E, 1), from_narrow(narrow_weight, E, 1, 4 * E, 4 * E, 1);
     const long columns = from_output.columns(), N = T * B;  // of all but from_narrow
-    std::vector<S> grad_averages(N * E), grad_scores(N * A), grad_values(N * E);
+    Buffer<S> grad_averages(N * E), grad_scores(N * A), grad_values(N * E);
     over_rows(N, threads, 9.0 * N * E * E, [&](long first, long tokens) {
-        std::vector<S> narrow(tokens * columns, S(0)), broad(tokens * from_narrow.columns(), S(0));
+        Buffer<S> narrow(tokens * columns, S(0)), broad(tokens * from_narrow.columns(), S(0));
         from_narrow.multiply_add(grad_outputs + first * E, E, broad.data(), tokens);
         for (long n = 0; n < tokens; n++)
             for (long j = 0; j < 4 * E; j += V<S>) {
@@ -116,7 +116,7 @@ void aaren_backward(const S* norm_weight, const S* read_weight, const S* output_
                      static_cast<const S*>(grad_averages.data()), grad_denominator, grad_numerator,
                      grad_scores.data(), grad_values.data(), grad_keeps, T, B, A, E / A, threads);
     over_rows(N, threads, 1.0 * N * E * E, [&](long first, long tokens) {
-        std::vector<S> narrow(tokens * columns, S(0));
+        Buffer<S> narrow(tokens * columns, S(0));
         for (long n = first; n < first + tokens; n++) {
             std::memcpy(grad_read + n * (A + E), grad_scores.data() + n * A, A * sizeof(S));
             std::memcpy(grad_read + n * (A + E) + A, grad_values.data() + n * E, E * sizeof(S));

@@ -21,7 +21,7 @@ void average_forward(const S* scores, const S* values, const S* decay, const uin
         const long D = fixed;
         over_rows(B, threads, 4.0 * T * B * A * D, [&](long first, long rows) {
             const long heads = rows * A;
-            std::vector<S> aging(heads);
+            Buffer<S> aging(heads);
             for (long h = 0; h < heads; h++) aging[h] = decay[h % A];
             S *m = maximum + first * A, *u = denominator + first * A, *w = numerator + first * A * D;
             for (long h = 0; h < heads; h++)

@@ -14,7 +14,7 @@ void gru_forward(S* gates, const S* weight, const S* bias, const S* hidden, cons
     const Weight<S> recurrent(weight, H, 3, H, 1, H);
     const long P = padded<S>(H), columns = recurrent.columns();
     over_rows(B, threads, 3.0 * T * B * H * H, [&](long first, long rows) {
-        std::vector<S> mixed(rows * columns);
+        Buffer<S> mixed(rows * columns);
         for (long t = 0; t < T; t++) {
             const long at = (t * B + first) * H;
             const S* from = t ? hiddens + at - B * H : hidden + first * H;
@@ -54,7 +54,7 @@ void gru_backward(const S* gates, const S* candidates, const S* weight, const ui
     const Weight<S> back(weight, 3 * H, 1, H, H, 1);
     const long columns = back.columns();
     over_rows(B, threads, 3.0 * T * B * H * H, [&](long first, long rows) {
-        std::vector<S> mixed(rows * columns);
+        Buffer<S> mixed(rows * columns);
         for (long t = T - 1; t >= 0; t--) {
             const long at = (t * B + first) * H;
             for (long r = 0; r < rows; r++) {

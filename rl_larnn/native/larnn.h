@@ -28,7 +28,7 @@ template <class S> struct Norm {
     }
 
     // grad: of y on entry, of x on return. Adds to the gradients of weight and bias, `into` (2, H).
-    void backward(S* grad, const S* x, const S* statistics, S* into, std::vector<S>& normed) const {
+    void backward(S* grad, const S* x, const S* statistics, S* into, Buffer<S>& normed) const {
         for (long j = 0; j < H; j++) {
             normed[j] = (x[j] - statistics[0]) * statistics[1];
             into[j] += grad[j] * normed[j];
@@ -62,8 +62,8 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
     with_width(H / A, [&](auto fixed) {
         const long D = fixed;
         over_rows(B, threads, 12.0 * T * B * H * H, [&](long first, long rows) {
-            std::vector<S> mixed(rows * recurrent.columns()), output(rows * to_output.columns());
-            std::vector<S> projected(rows * to_kv.columns()), nothing(rows * H, S(0));
+            Buffer<S> mixed(rows * recurrent.columns()), output(rows * to_output.columns());
+            Buffer<S> projected(rows * to_kv.columns()), nothing(rows * H, S(0));
 
             // Keys and values of one row's cell, from its projection, into a slot.
             auto enter = [&](long row, long slot, const S* projection) {
@@ -123,7 +123,7 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
             };
 
             project(nothing.data(), H, 0);
-            const std::vector<S> zero_cell(projected.begin(), projected.begin() + to_kv.columns());
+            const Buffer<S> zero_cell(projected.begin(), projected.begin() + to_kv.columns());
             for (long slot = 0; slot < W; slot++) project(cells + (first * N + slot) * H, N * H, slot);
             for (long t = 0; t < T; t++) {
                 const long at = (t * B + first) * H;
@@ -214,7 +214,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
     with_width(H / A, [&](auto fixed) {
         const long D = fixed;
         over_rows(B, threads, 12.0 * T * B * H * H, [&](long first, long rows) {
-            std::vector<S> mixed(rows * columns), grad_next(rows * H, S(0)), weights(W), normed(H);
+            Buffer<S> mixed(rows * columns), grad_next(rows * H, S(0)), weights(W), normed(H);
 
             // mixed = the gradient of cells in a slot through their keys and values; fills that slot of grad_kv.
             auto into_cells = [&](long slot, bool needed) {

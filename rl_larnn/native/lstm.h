@@ -15,7 +15,7 @@ void lstm_forward(S* gates, const S* weight, const S* hidden, S* cell, const uin
     const Weight<S> recurrent(weight, H, 4, H, 1, H);
     const long P = padded<S>(H), columns = recurrent.columns();
     over_rows(B, threads, 4.0 * T * B * H * H, [&](long first, long rows) {
-        std::vector<S> mixed(rows * columns);
+        Buffer<S> mixed(rows * columns);
         for (long t = 0; t < T; t++) {
             const long at = (t * B + first) * H;
             const S* from = t ? hiddens + at - B * H : hidden + first * H;
@@ -60,7 +60,7 @@ void lstm_backward(const S* gates, const S* weight, const uint8_t* starts, const
     const Weight<S> back(weight, 4 * H, 1, H, H, 1);
     const long columns = back.columns();
     over_rows(B, threads, 4.0 * T * B * H * H, [&](long first, long rows) {
-        std::vector<S> mixed(rows * columns);
+        Buffer<S> mixed(rows * columns);
         for (long t = T - 1; t >= 0; t--) {
             const long at = (t * B + first) * H;
             for (long r = 0; r < rows; r++) {

@@ -79,5 +79,5 @@ template <class S> class Weight {
     }
 
     long inputs_, columns_, panels_;
-    std::vector<S> packed_;
+    Buffer<S> packed_;
 };
