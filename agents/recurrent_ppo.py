@@ -296,7 +296,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         value_loss = (chunks.returns - values).square().mean()
         # Without a closed form, the mean log-probability of what was done stands in for the entropy.
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        loss = policy_loss + self.vf_coef * value_loss
+        if self.ent_coef != 0:  # else it is only logged
+            loss = loss + self.ent_coef * entropy_loss
         with torch.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
             clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()

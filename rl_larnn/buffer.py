@@ -71,9 +71,9 @@ class ChunkBuffer:
             (*shape, *(action_space.shape or ())), dtype=torch.long if whole else torch.float32, device=device
         )
         self.starts = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.rewards, self.values, self.log_probs, self.advantages, self.returns = (
-            torch.zeros(shape, device=device) for _ in range(5)
-        )
+        self.rewards = torch.zeros(shape, device=device)
+        self._judged = torch.zeros((4, *shape), device=device)  # one tensor, so that a minibatch is one gather
+        self.values, self.log_probs, self.advantages, self.returns = self._judged.unbind()
         self.reset()
 
     def reset(self) -> None:
@@ -133,17 +133,16 @@ class ChunkBuffer:
         """
         states = map_state(lambda *leaves: torch.cat(leaves), *self.states)
         observations = map_observation(self._by_chunk, self.observations)
-        scalars = (self.values, self.log_probs, self.advantages, self.returns)
-        actions, starts, *rest = (self._by_chunk(stored) for stored in (self.actions, self.starts, *scalars))
+        actions, starts = self._by_chunk(self.actions), self._by_chunk(self.starts)
+        judged = torch.stack([self._by_chunk(stored) for stored in self._judged])
         order = torch.randperm(actions.shape[1], device=actions.device)
         for chosen in order.split(batch_size // self.seq_len):
-            taken = map_observation(lambda stored, chosen=chosen: stored[:, chosen], observations)
             yield Chunks(
-                taken,
-                actions[:, chosen],
-                starts[:, chosen],
+                map_observation(lambda stored, chosen=chosen: stored.index_select(1, chosen), observations),
+                actions.index_select(1, chosen),
+                starts.index_select(1, chosen),
                 rows(states, chosen),
-                *(value[:, chosen] for value in rest),
+                *judged.index_select(2, chosen).unbind(),
             )
 
     def _by_chunk(self, stored: Tensor) -> Tensor:

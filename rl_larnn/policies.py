@@ -21,7 +21,7 @@ import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
-from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -204,11 +204,20 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         critic = actor.detach()
         if self.critic_memory is not None:
             critic, _ = self.critic_memory.scan(critic_features, state.critic, starts)
-        distribution = self._distribution(actor.flatten(0, 1))
-        log_prob = distribution.log_prob(actions.flatten(0, 1)).view(shape)
-        entropy = distribution.entropy()
+        log_prob, entropy = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
         values = self._values(critic.flatten(0, 1)).view(shape)
-        return values, log_prob, None if entropy is None else entropy.view(shape)
+        return values, log_prob.view(shape), None if entropy is None else entropy.view(shape)
+
+    def _judge(self, memory_output: Tensor, actions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities and entropies of actions."""
+        if isinstance(self.action_dist, CategoricalDistribution):
+            # The same numbers as SB3's distribution in a third of the operations; this is the heart of training.
+            latent = self.mlp_extractor.forward_actor(memory_output)
+            log_probs = torch.log_softmax(self.action_net(latent), dim=-1)
+            chosen = log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+            return chosen, -(log_probs.exp() * log_probs).sum(-1)
+        distribution = self._distribution(memory_output)
+        return distribution.log_prob(actions), distribution.entropy()
 
     def _features(self, obs: Observation) -> tuple[Tensor, Tensor]:
         """Features ``(B, F)`` for the actor and for the critic."""

@@ -75,13 +75,10 @@ class AarenAttention(Memory):
 
     def _scores_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores ``(..., A)`` and values ``(..., A, D)`` of tokens ``(..., E)``."""
-        return nn.functional.linear(x, *self.score()), self.value(x).unflatten(-1, (self.heads, self.width))
-
-    def score(self) -> tuple[Tensor, Tensor]:
-        """The query, folded into the keys: weight ``(A, E)`` and bias ``(A,)`` of the scores."""
         query = self.query(self.query_token).view(self.heads, 1, self.width) / math.sqrt(self.width)
-        weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)
-        return weight, (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)
+        weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)  # (A, E)
+        bias = (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)  # (A,)
+        return nn.functional.linear(x, weight, bias), self.value(x).unflatten(-1, (self.heads, self.width))
 
 
 class AarenLayer(Memory):
@@ -114,13 +111,12 @@ class AarenLayer(Memory):
 
     def _weights(self) -> BlockWeights:
         attention, decay = self.attention, self.attention.decay()
-        weight, bias = attention.score()
         wide, _, narrow = self.feed_forward
         return BlockWeights(
             self.attention_norm.weight,
             self.attention_norm.bias,
-            torch.cat([weight, attention.value.weight]),
-            torch.cat([bias, attention.value.bias]),
+            attention.query_token,
+            *(x for layer in (attention.query, attention.key, attention.value) for x in (layer.weight, layer.bias)),
             attention.output.weight,
             attention.output.bias,
             self.forward_norm.weight,
@@ -129,7 +125,7 @@ class AarenLayer(Memory):
             wide.bias,
             narrow.weight,
             narrow.bias,
-            bias.new_zeros(attention.heads) if decay is None else decay,
+            self.zeros(attention.heads) if decay is None else decay,
         )
 
     def _combine(self, x: Tensor, read: Tensor) -> Tensor:

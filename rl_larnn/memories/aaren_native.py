@@ -17,12 +17,17 @@ from rl_larnn.scan import AverageState
 
 
 class BlockWeights(NamedTuple):
-    """What a block is made of; ``read`` gives the scores of a token, then its values."""
+    """What a block is made of."""
 
     norm: Tensor  # (E,)
     norm_bias: Tensor  # (E,)
-    read: Tensor  # (A + E, E)
-    read_bias: Tensor  # (A + E,)
+    query_token: Tensor  # (E,)
+    query: Tensor  # (E, E)
+    query_bias: Tensor  # (E,)
+    key: Tensor  # (E, E)
+    key_bias: Tensor  # (E,)
+    value: Tensor  # (E, E)
+    value_bias: Tensor  # (E,)
     output: Tensor  # (E, E)
     output_bias: Tensor  # (E,)
     forward_norm: Tensor  # (E,)
@@ -58,6 +63,8 @@ class _Scan(torch.autograd.Function):
         first = (denominator.contiguous(), numerator.contiguous())
         last = [leaf.clone(memory_format=torch.contiguous_format) for leaf in (maximum, denominator, numerator)]
         starts = starts.contiguous()
+        read, read_bias, query = new(heads + size, size), new(heads + size), new(size)
+        native.run("aaren_fold_forward", (*weights[2:9], read, read_bias, query), size, heads)
         normed_1, values, averages, normed_2, outputs = new(5, steps, batch, size).unbind()
         scores, keeps, takes, denominators = new(4, steps, batch, heads).unbind()
         scale_1, scale_2 = new(2, steps, batch).unbind()
@@ -66,9 +73,10 @@ class _Scan(torch.autograd.Function):
             normed_1, scale_1, scores, values, averages, keeps, takes, denominators,
             normed_2, scale_2, wide, activated, outputs,
         )  # fmt: skip
-        native.run("aaren_forward", (xs.contiguous(), *weights, starts, *last, *written), steps, batch, size, heads)
+        parameters = (*weights[:2], read, read_bias, *weights[9:])
+        native.run("aaren_forward", (xs.contiguous(), *parameters, starts, *last, *written), steps, batch, size, heads)
         ctx.save_for_backward(
-            *weights, starts, normed_1, scale_1, values, averages, keeps, takes, denominators, normed_2, scale_2, wide,
+            *weights, read, query, starts, normed_1, scale_1, values, averages, keeps, takes, denominators, normed_2, scale_2, wide,
             *first, activated,
         )  # fmt: skip
         ctx.mark_non_differentiable(last[0])
@@ -80,7 +88,7 @@ class _Scan(torch.autograd.Function):
         ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor
     ) -> Any:
         count = len(BlockWeights._fields)
-        weights, (*saved, activated) = BlockWeights(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
+        weights, (read, query, *saved, activated) = BlockWeights(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
         normed_1, averages, normed_2 = saved[1], saved[4], saved[8]
         (steps, batch, size), heads = normed_1.shape, len(weights.decay)
         new, grad_outputs = grad_outputs.new_empty, grad_outputs.contiguous()
@@ -88,17 +96,24 @@ class _Scan(torch.autograd.Function):
         grad_keeps, grad_wide = new(steps, batch, heads), new(steps, batch, 4 * size)
         grad_read = new(steps, batch, heads + size)
         grad_middle, grad_xs = new(2, steps, batch, size).unbind()
-        read = (
-            weights.norm, weights.read, weights.output, weights.forward_norm, weights.wide, weights.narrow,
-            *saved, grad_outputs, *into,
-        )  # fmt: skip
         native.run(
-            "aaren_backward", (*read, grad_keeps, grad_wide, grad_middle, grad_read, grad_xs),
+            "aaren_backward",
+            (
+                weights.norm, read, weights.output, weights.forward_norm, weights.wide, weights.narrow, *saved,
+                grad_outputs, *into, grad_keeps, grad_wide, grad_middle, grad_read, grad_xs,
+            ),
             steps, batch, size, heads,
+        )  # fmt: skip
+        *norm, grad_weight, grad_bias = _behind_norm(grad_read, normed_1, weights.norm, weights.norm_bias, read)
+        folded = [torch.zeros_like(query), *map(torch.empty_like, weights[3:7])]
+        native.run(
+            "aaren_fold_backward",
+            (weights.query_token, weights.query, weights.key, weights.key_bias, query, grad_weight, grad_bias, *folded),
+            size, heads,
         )  # fmt: skip
         return (
             grad_xs, None, grad_keeps[0], *into,
-            *_behind_norm(grad_read, normed_1, weights.norm, weights.norm_bias, weights.read),
+            *norm, *folded, grad_weight[heads:], grad_bias[heads:],
             *_linear(grad_middle, averages),
             *_behind_norm(grad_wide, normed_2, weights.forward_norm, weights.forward_norm_bias, weights.wide),
             *_linear(grad_outputs, activated),

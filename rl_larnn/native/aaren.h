@@ -21,7 +21,52 @@ template <class S> struct Gelu {
     }
 };
 
-// read_weight (A + E, E): scores, then values. normed_* (N, E): inputs of the two sub-layers, before the norm's weight
+// The query, which is the same for every token, folded into the keys: read_weight (A + E, E) and read_bias (A + E,)
+// give the scores of a token, then its values. query (E,): the projected query, scaled, for backward.
+template <class S>
+void aaren_fold_forward(const S* query_token, const S* query_weight, const S* query_bias, const S* key_weight,
+                        const S* key_bias, const S* value_weight, const S* value_bias, S* read_weight, S* read_bias,
+                        S* query, long E, long A, long) {
+    const long D = E / A;
+    std::fill(read_weight, read_weight + A * E, S(0));
+    std::fill(read_bias, read_bias + A, S(0));
+    for (long i = 0; i < E; i++) {
+        S total = query_bias[i];
+#pragma omp simd reduction(+ : total)
+        for (long j = 0; j < E; j++) total += query_weight[i * E + j] * query_token[j];
+        query[i] = total / std::sqrt(S(D));
+        S* row = read_weight + i / D * E;
+        for (long j = 0; j < E; j++) row[j] += query[i] * key_weight[i * E + j];
+        read_bias[i / D] += query[i] * key_bias[i];
+    }
+    std::memcpy(read_weight + A * E, value_weight, E * E * sizeof(S));
+    std::memcpy(read_bias + A, value_bias, E * sizeof(S));
+}
+
+// grad_read_weight (A, E), grad_read_bias (A,): of the scores' rows only. grad_query_token is zero on entry.
+template <class S>
+void aaren_fold_backward(const S* query_token, const S* query_weight, const S* key_weight, const S* key_bias,
+                         const S* query, const S* grad_read_weight, const S* grad_read_bias, S* grad_query_token,
+                         S* grad_query_weight, S* grad_query_bias, S* grad_key_weight, S* grad_key_bias, long E,
+                         long A, long) {
+    const long D = E / A;
+    for (long i = 0; i < E; i++) {
+        const S* grad = grad_read_weight + i / D * E;
+        S total = key_bias[i] * grad_read_bias[i / D];
+#pragma omp simd reduction(+ : total)
+        for (long j = 0; j < E; j++) total += key_weight[i * E + j] * grad[j];
+        total /= std::sqrt(S(D));
+        for (long j = 0; j < E; j++) {
+            grad_key_weight[i * E + j] = query[i] * grad[j];
+            grad_query_weight[i * E + j] = total * query_token[j];
+            grad_query_token[j] += total * query_weight[i * E + j];
+        }
+        grad_key_bias[i] = query[i] * grad_read_bias[i / D];
+        grad_query_bias[i] = total;
+    }
+}
+
+// normed_* (N, E): inputs of the two sub-layers, before the norm's weight
 // and bias; scale_* (N,): what they were multiplied by. wide, activated (N, 4E). The rest as in average.h.
 template <class S>
 void aaren_forward(const S* xs, const S* norm_weight, const S* norm_bias, const S* read_weight, const S* read_bias,
