@@ -40,6 +40,7 @@ class Adam(torch.optim.Adam):
             )
             settings = (ctypes.c_double * 4)(group["lr"], *group["betas"], group["eps"])
             native.run_on_lists("adam_step", tensors, settings)
+            torch.autograd.graph.increment_version(parameters)  # what the kernel did behind autograd's back
         return None
 
     def zero_grad(self, set_to_none: bool = True) -> None:

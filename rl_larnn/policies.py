@@ -172,10 +172,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         critic, critic_state = actor, state.critic
         if self.critic_memory is not None:
             critic, critic_state = _advance(self.critic_memory, critic_features, state.critic, starts)
-        distribution = self._distribution(actor)
-        actions = distribution.get_actions(deterministic=deterministic)
-        log_prob = distribution.log_prob(actions)
-        actions = actions.reshape((-1, *(self.action_space.shape or ())))
+        actions, log_prob = self._choose(actor, deterministic)
         return actions, self._values(critic), log_prob, PolicyState(actor_state, critic_state)
 
     def state_values(self, obs: Observation, state: PolicyState, starts: Tensor) -> Tensor:
@@ -208,12 +205,21 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         values = self._values(critic.flatten(0, 1)).view(shape)
         return values, log_prob.view(shape), None if entropy is None else entropy.view(shape)
 
+    def _choose(self, memory_output: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+        """Actions and their log-probabilities."""
+        if isinstance(self.action_dist, CategoricalDistribution):
+            log_probs = self._log_probs(memory_output)
+            chosen = log_probs.argmax(-1, True) if deterministic else torch.multinomial(log_probs.exp(), 1)
+            return chosen.squeeze(-1), log_probs.gather(-1, chosen).squeeze(-1)
+        distribution = self._distribution(memory_output)
+        actions = distribution.get_actions(deterministic=deterministic)
+        log_prob = distribution.log_prob(actions)
+        return actions.reshape((-1, *(self.action_space.shape or ()))), log_prob
+
     def _judge(self, memory_output: Tensor, actions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities and entropies of actions."""
         if isinstance(self.action_dist, CategoricalDistribution):
-            # The same numbers as SB3's distribution in a third of the operations; this is the heart of training.
-            latent = self.mlp_extractor.forward_actor(memory_output)
-            log_probs = torch.log_softmax(self.action_net(latent), dim=-1)
+            log_probs = self._log_probs(memory_output)
             chosen = log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
             return chosen, -(log_probs.exp() * log_probs).sum(-1)
         distribution = self._distribution(memory_output)
@@ -223,6 +229,10 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         """Features ``(B, F)`` for the actor and for the critic."""
         features = self.extract_features(obs)
         return features if isinstance(features, tuple) else (features, features)
+
+    def _log_probs(self, memory_output: Tensor) -> Tensor:
+        """Log-probabilities ``(B, n)`` of n discrete actions: SB3's distribution in a third of the operations."""
+        return torch.log_softmax(self.action_net(self.mlp_extractor.forward_actor(memory_output)), dim=-1)
 
     def _distribution(self, memory_output: Tensor) -> Distribution:
         return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(memory_output))

@@ -78,7 +78,7 @@ def average_scan(
     """
     if native.usable(values):
         decay = scores.new_zeros(scores.shape[2]) if decay is None else decay
-        averages, *last = _AverageScan.apply(scores, values, decay, *state, starts)
+        averages, *last = native.apply(_AverageScan, scores, values, decay, *state, starts)
         return averages, AverageState(*last)
     outputs = []
     for begin in range(0, len(scores), BLOCK):

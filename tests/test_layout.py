@@ -15,13 +15,15 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"rl_larnn": "rl_larnn", "agents": "rl_larnn.agents", "envs": "rl_larnn.envs", "scripts": "scripts"}
 
 #: What each part of the library may import of it; a part is a module, or a package with all that it holds.
-CORE = {"state", "observations", "scan", "memory", "memories", "policies", "buffer"}
+CORE = {"state", "observations", "native", "scan", "memory", "memories", "optimizer", "policies", "buffer"}
 ALLOWED: dict[str, set[str]] = {
     "state": set(),
     "observations": set(),
-    "scan": {"state"},
+    "native": {"native"},
+    "scan": {"state", "native"},
     "memory": {"state"},
-    "memories": {"state", "scan", "memory", "memories"},
+    "memories": {"state", "native", "scan", "memory", "memories"},
+    "optimizer": {"native"},
     "policies": CORE - {"buffer"},
     "buffer": CORE,
     "": CORE,  # rl_larnn/__init__.py

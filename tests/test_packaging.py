@@ -35,6 +35,8 @@ def test_the_wheel_holds_every_module(wheel: list[str]) -> None:
     for folder, name in IMPORTED_AS.items():
         files = (path.relative_to(ROOT / folder).as_posix() for path in (ROOT / folder).rglob("*.py"))
         expected |= {f"{name}/{file}" for file in files}
+    kernels = [path for path in (ROOT / "rl_larnn" / "native").iterdir() if path.suffix in (".h", ".cpp")]
+    expected |= {f"rl_larnn/native/{path.name}" for path in kernels}
     assert expected <= set(wheel)
 
 

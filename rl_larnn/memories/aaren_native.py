@@ -49,7 +49,7 @@ def native_block_scan(
     :param starts: ``(T, B)`` bool
     :return: ``(T, B, E)`` and the state after the last token
     """
-    outputs, *last = _Scan.apply(xs, starts, *state, *weights)
+    outputs, *last = native.apply(_Scan, xs, starts, *state, *weights)
     return outputs, AverageState(*last)
 
 

@@ -52,7 +52,7 @@ class GruLayer(Memory):
 
     def scan(self, xs: Tensor, state: GruState, starts: Tensor) -> tuple[Tensor, GruState]:
         weight, bias = self.hidden_to_gates.weight, self.candidate_bias
-        hiddens = _GruScan.apply(self.input_to_gates(xs), weight, bias, state.hidden, starts)
+        hiddens = native.apply(_GruScan, self.input_to_gates(xs), weight, bias, state.hidden, starts)
         return hiddens, GruState(hiddens[-1])
 
 

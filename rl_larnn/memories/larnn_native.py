@@ -29,7 +29,7 @@ def native_larnn_scan(
     :param starts: ``(T, B)`` bool
     :return: hidden states ``(T, B, H)`` and the last W cells ``(B, W, H)``, those that a start has emptied included
     """
-    return _Scan.apply(from_inputs, hidden, cells, filled, starts, heads, kv_activation, *weights)
+    return native.apply(_Scan, from_inputs, hidden, cells, filled, starts, heads, kv_activation, *weights)
 
 
 class _Scan(torch.autograd.Function):

@@ -52,7 +52,7 @@ class LstmLayer(Memory):
         return hidden, LstmState(hidden, cell)
 
     def scan(self, xs: Tensor, state: LstmState, starts: Tensor) -> tuple[Tensor, LstmState]:
-        hiddens, cell = _LstmScan.apply(self.input_to_gates(xs), self.hidden_to_gates.weight, *state, starts)
+        hiddens, cell = native.apply(_LstmScan, self.input_to_gates(xs), self.hidden_to_gates.weight, *state, starts)
         return hiddens, LstmState(hiddens[-1], cell)
 
 

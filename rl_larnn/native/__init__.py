@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_larnn.native.build import BuildError, build
+from rl_larnn.native.build import BuildError, load
 
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
@@ -35,7 +35,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     if os.environ.get("RL_LARNN_NATIVE", "1") == "0":
         return None
     try:
-        return build(_DTYPES[dtype])
+        return load(_DTYPES[dtype])
     except BuildError as error:
         warnings.warn(
             f"{error}, so memories train in plain torch, several times slower; install a C++ compiler, "
@@ -57,12 +57,33 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     assert first is not None
     native = library(first.dtype)
     assert native is not None, "ask usable() first"
-    for index, tensor in enumerate(tensors):
-        if tensor is not None and not tensor.is_contiguous():
-            raise ValueError(f"tensor {index} of {kernel} must be contiguous, got strides {tensor.stride()}")
-    pointers = (ctypes.c_void_p * len(tensors))(*(None if tensor is None else tensor.data_ptr() for tensor in tensors))
+    given = [tensor for tensor in tensors if tensor is not None]
+    if not all(map(Tensor.is_contiguous, given)):
+        strides = [tensor.stride() for tensor in given if not tensor.is_contiguous()]
+        raise ValueError(f"tensors of {kernel} must be contiguous, got strides {strides[0]}")
+    if len(given) == len(tensors):
+        pointers = (ctypes.c_void_p * len(tensors))(*map(Tensor.data_ptr, given))
+    else:
+        pointers = (ctypes.c_void_p * len(tensors))(*(None if x is None else x.data_ptr() for x in tensors))
     numbers = (ctypes.c_long * (len(sizes) + 1))(*sizes, torch.get_num_threads())
     getattr(native, f"run_{kernel}")(pointers, numbers)
+
+
+class _NoContext:
+    """What a forward pass is given where nobody will ask for a backward pass."""
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Save nothing."""
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Mark nothing."""
+
+
+def apply(function: type[torch.autograd.Function], *arguments: Any) -> Any:
+    """``function.apply``, or its forward pass alone where gradients are off, as when acting: a third of the time."""
+    if torch.is_grad_enabled():
+        return function.apply(*arguments)
+    return function.forward(_NoContext(), *arguments)
 
 
 def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctypes.Array[Any] | ctypes.c_double) -> None:

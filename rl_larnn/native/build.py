@@ -24,7 +24,7 @@ class BuildError(Exception):
     """The kernels could not be compiled; the message says why in one line."""
 
 
-def build(scalar: str) -> ctypes.CDLL:
+def load(scalar: str) -> ctypes.CDLL:
     """The compiled kernels of one precision: from the cache, else compiled now (some fifteen seconds).
 
     The name of the cached file holds a hash of the sources, the flags, the compiler and the processor's features, so

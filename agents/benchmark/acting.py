@@ -1,0 +1,105 @@
+"""One step of a memory after long streams, against a causal Transformer that keeps keys and values of all it has read.
+
+Letters: B batch rows, H hidden, N tokens read so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rl_larnn.agents.benchmark.scans import UNITS
+from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.memories import build_memory
+from rl_larnn.memory import Memory
+from rl_larnn.state import leaves
+
+TRANSFORMER = "Transformer, keys and values kept"
+HEADS = 4
+TRIALS = 200  # steps timed at each place
+
+
+class Cost(NamedTuple):
+    """What a step costs at some place of a stream."""
+
+    seconds: float  # median of one step
+    bytes: int  # of all that has to be carried to the next step
+
+
+class CachedTransformer(nn.Module):
+    """One pre-norm block of a causal Transformer, of the widths of Aaren's block, read token by token.
+
+    :param room: tokens to make room for
+    """
+
+    def __init__(self, rows: int, room: int) -> None:
+        super().__init__()
+        self.embedding, self.norm = nn.Linear(UNITS, UNITS), nn.LayerNorm(UNITS)
+        self.project, self.output = nn.Linear(UNITS, 3 * UNITS), nn.Linear(UNITS, UNITS)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(UNITS), nn.Linear(UNITS, 4 * UNITS), nn.GELU(approximate="tanh"), nn.Linear(4 * UNITS, UNITS)
+        )
+        self.cache = torch.randn(2, rows, HEADS, room, UNITS // HEADS)
+
+    def step(self, x: Tensor, read: int) -> Tensor:
+        """Output ``(B, H)`` for the token ``(B, H)`` that comes after ``read`` others."""
+        x = self.embedding(x)
+        query, *new = self.project(self.norm(x)).unflatten(1, (3, HEADS, -1)).unbind(1)
+        for kept, fresh in zip(self.cache, new, strict=True):
+            kept[:, :, read] = fresh
+        keys, values = self.cache[:, :, :, : read + 1]
+        seen = nn.functional.scaled_dot_product_attention(query.unsqueeze(2), keys, values)
+        x = x + self.output(seen.squeeze(2).flatten(1))
+        return x + self.feed_forward(x)
+
+
+@torch.no_grad()
+def _memory_costs(memory: Memory, rows: int, places: Sequence[int]) -> dict[int, Cost]:
+    """Read a stream to each place in turn; a step is timed as it is taken when acting, as a scan of length one."""
+    state, starts = memory.initial_state(rows), torch.zeros(1, rows, dtype=torch.bool)
+    xs, read, found = torch.randn(64, 1, rows, UNITS), 0, {}
+    for place in sorted(places):
+        while read < place:
+            state = memory.scan(xs[read % 64], state, starts)[1]
+            read += 1
+        taken = []
+        for trial in range(TRIALS):
+            begin = time.perf_counter()
+            memory.scan(xs[trial % 64], state, starts)
+            taken.append(time.perf_counter() - begin)
+        size = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
+        found[place] = Cost(sorted(taken)[TRIALS // 2], size)
+    return found
+
+
+@torch.no_grad()
+def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
+    """The cache is filled with random tokens up to each place: what a step costs does not depend on their values."""
+    transformer, xs, found = CachedTransformer(rows, max(places) + 1), torch.randn(64, rows, UNITS), {}
+    for place in places:
+        taken = []
+        for trial in range(TRIALS):
+            begin = time.perf_counter()
+            transformer.step(xs[trial % 64], place)
+            taken.append(time.perf_counter() - begin)
+            if sum(taken) > 5.0:
+                break
+        kept = 2 * rows * UNITS * place * transformer.cache.element_size()
+        found[place] = Cost(sorted(taken)[len(taken) // 2], kept)
+    return found
+
+
+def measure_steps(rows: int, places: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[int, Cost]]:
+    """Cost of one step after so many others, per memory and for the Transformer."""
+    found = {}
+    for name, options in MEMORY_OPTIONS.items():
+        if name != "none":
+            tell(f"{name}, steps of {rows} rows")
+            found[name] = _memory_costs(build_memory(name, UNITS, options), rows, places)
+    tell(f"{TRANSFORMER}, {rows} rows")
+    found[TRANSFORMER] = _transformer_costs(rows, places)
+    return found

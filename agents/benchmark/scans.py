@@ -1,0 +1,96 @@
+"""Forward and backward time of a memory over a sequence, against its own loop over steps and against ``nn.LSTM``.
+
+Letters: T time, B batch rows, A heads, D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from rl_larnn.agents.benchmark.timing import Times, take_turns
+from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.memories import build_memory
+from rl_larnn.memory import Memory
+from rl_larnn.scan import AverageState, average_scan
+
+TORCH_LSTM, LOOP = "torch.nn.LSTM, no starts", "loop over steps"
+UNITS, ROWS = 64, 8
+START_SHARE = 0.05  # of all steps; nn.LSTM gets none, since it knows none
+
+
+def _forward_backward(run: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) -> Callable[[], object]:
+    def once() -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        run().sum().backward()
+
+    return once
+
+
+def torch_lstm(steps: int, rows: int, device: str, units: int = UNITS) -> Callable[[], object]:
+    """A contestant."""
+    lstm = nn.LSTM(units, units, device=device)
+    xs = torch.randn(steps, rows, units, device=device)
+    return _forward_backward(lambda: lstm(xs)[0], list(lstm.parameters()))
+
+
+def scan_of(memory: Memory, steps: int, rows: int, loop: bool = False) -> Callable[[], object]:
+    """A contestant: the memory's scan, or the plain loop over its steps."""
+    xs = torch.randn(steps, rows, memory.input_size).to(memory.zeros(0))
+    starts = (torch.rand(steps, rows) < START_SHARE).to(xs.device)
+    state, scan = memory.initial_state(rows), (lambda *a: Memory.scan(memory, *a)) if loop else memory.scan
+    return _forward_backward(lambda: scan(xs, state, starts)[0], list(memory.parameters()))
+
+
+def average(steps: int, device: str, rows: int = ROWS, heads: int = 4, width: int = 16) -> Callable[[], object]:
+    """A contestant: Aaren's attention alone, scores and values given."""
+    scores = torch.randn(steps, rows, heads, device=device, requires_grad=True)
+    values = torch.randn(steps, rows, heads, width, device=device, requires_grad=True)
+    decay = torch.full((heads,), 0.1, device=device, requires_grad=True)
+    starts = torch.rand(steps, rows, device=device) < START_SHARE
+    state = AverageState(*(torch.zeros(rows, heads, *more, device=device) for more in ((), (), (width,))))
+    return _forward_backward(lambda: average_scan(scores, values, decay, state, starts)[0], [scores, values, decay])
+
+
+def measure_scans(
+    lengths: Sequence[int], loops_up_to: int, rounds: int, device: str, tell: Callable[[str], None]
+) -> dict[int, dict[str, Times]]:
+    """Per length T: seconds of each memory's scan, of its loop (named ``lstm, loop over steps``) and of ``nn.LSTM``."""
+    found = {}
+    for steps in lengths:
+        turns = {TORCH_LSTM: torch_lstm(steps, ROWS, device), "Aaren's average alone": average(steps, device)}
+        for name in MEMORY_OPTIONS:
+            if name == "none":
+                continue
+            memory = build_memory(name, UNITS, MEMORY_OPTIONS[name]).to(device)
+            turns[name] = scan_of(memory, steps, ROWS)
+            if steps <= loops_up_to:
+                turns[f"{name}, {LOOP}"] = scan_of(memory, steps, ROWS, loop=True)
+        found[steps] = take_turns(turns, rounds, repeat_for=0.05, tell=lambda name, t=steps: tell(f"{name}, T = {t}"))
+    return found
+
+
+#: T, rows, units, window, heads of the LARNN comparisons.
+LARNN_SIZES = [(128, 16, 64, 16, 4), (128, 256, 81, 38, 3)]
+
+
+def measure_larnn(rounds: int, device: str, tell: Callable[[str], None]) -> dict[str, dict[str, Times]]:
+    """LARNN's scan against the original's way, which projects every cell of the window anew at every step."""
+    found = {}
+    for steps, rows, units, window, heads in LARNN_SIZES:
+        options = {"hidden_size": units, "window": window, "heads": heads}
+        memory = build_memory("larnn", units, options).to(device)
+        turns = {"larnn": scan_of(memory, steps, rows), LOOP: scan_of(memory, steps, rows, loop=True)}
+        name = f"T = {steps}, {rows} rows, {units} units, window {window}"
+        found[name] = take_turns(turns, rounds, tell=lambda who, size=name: tell(f"{who}, {size}"))
+    return found
+
+
+def measure_average(rounds: int, device: str, tell: Callable[[str], None]) -> dict[int, dict[str, Times]]:
+    """Aaren's average alone over T up to 16,384, side by side, to see how it grows."""
+    turns = {str(steps): average(steps, device) for steps in (1024, 4096, 16384)}
+    times = take_turns(turns, rounds, repeat_for=0.1, tell=lambda t: tell(f"Aaren's average, T = {t}"))
+    return {int(steps): {"seconds": taken} for steps, taken in times.items()}

@@ -1,0 +1,86 @@
+"""End-to-end training, and collecting alone: ours with each memory, sb3-contrib's LSTM, and SB3's memoryless PPO.
+
+All share environment, number of environments, steps, epochs, minibatch and layer widths. Ours and sb3-contrib's have a
+memory of 64 units in front of the two layers of 64 that PPO has, for the actor and for the critic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sb3_contrib import RecurrentPPO as ContribRecurrentPPO
+from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_larnn.agents.benchmark.timing import Times, take_turns
+from rl_larnn.agents.environments import make_environments
+from rl_larnn.agents.recipes import Recipe
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+
+PPO_NAME, CONTRIB = "SB3 PPO (no memory)", "sb3-contrib RecurrentPPO (lstm)"
+N_STEPS, SEQ_LEN = 256, 32
+
+#: Memories that are measured, with their options.
+MEMORY_OPTIONS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "lstm": {},
+    "gru": {},
+    "aaren": {},
+    "larnn": {"window": 16, "heads": 4},
+}
+
+
+def agents(env_id: str, n_envs: int, memories: Sequence[str], device: str) -> dict[str, OnPolicyAlgorithm]:
+    """The contestants by name; ours by the name of the memory."""
+    shared: dict[str, Any] = {"n_steps": N_STEPS, "batch_size": 256, "n_epochs": 10, "device": device, "seed": 0}
+
+    def env() -> VecEnv:
+        return make_environments(env_id, {}, Recipe(), n_envs, seed=0)
+
+    found: dict[str, OnPolicyAlgorithm] = {PPO_NAME: PPO("MlpPolicy", env(), **shared)}
+    for memory in memories:
+        options = {"memory": memory, "memory_kwargs": MEMORY_OPTIONS.get(memory, {})}
+        found[memory] = RecurrentPPO("MlpMemoryPolicy", env(), seq_len=SEQ_LEN, policy_kwargs=options, **shared)
+    found[CONTRIB] = ContribRecurrentPPO("MlpLstmPolicy", env(), policy_kwargs={"lstm_hidden_size": 64}, **shared)
+    return found
+
+
+def measure_training(
+    contestants: dict[str, OnPolicyAlgorithm], rounds: int, tell: Callable[[str], None]
+) -> dict[str, Times]:
+    """Seconds per environment step: a rollout and the training on it, as often as there are rounds."""
+    steps = {name: N_STEPS * agent.n_envs for name, agent in contestants.items()}
+
+    def turn(agent: OnPolicyAlgorithm, amount: int) -> Callable[[], object]:
+        return lambda: agent.learn(amount, reset_num_timesteps=False, log_interval=None)
+
+    times = take_turns({name: turn(agent, steps[name]) for name, agent in contestants.items()}, rounds, tell=tell)
+    return {name: Times(tuple(second / steps[name] for second in times[name].seconds)) for name in times}
+
+
+def measure_collecting(
+    contestants: dict[str, OnPolicyAlgorithm], rounds: int, tell: Callable[[str], None]
+) -> dict[str, Times]:
+    """Seconds per environment step of collecting alone; ``environment`` is stepping it with nobody choosing actions."""
+
+    def collect(agent: OnPolicyAlgorithm) -> Callable[[], object]:
+        callback = agent._init_callback(None)
+        env = agent.get_env()
+        assert env is not None
+        return lambda: agent.collect_rollouts(env, callback, agent.rollout_buffer, N_STEPS)
+
+    some = next(iter(contestants.values()))
+    env = some.get_env()
+    assert env is not None
+    actions = some._last_episode_starts.astype(int)  # type: ignore[union-attr]
+
+    def only_step() -> None:
+        for _ in range(N_STEPS):
+            env.step(actions)
+
+    turns = {"environment": only_step, **{name: collect(agent) for name, agent in contestants.items()}}
+    amount = N_STEPS * some.n_envs
+    times = take_turns(turns, rounds, tell=tell)
+    return {name: Times(tuple(second / amount for second in times[name].seconds)) for name in times}

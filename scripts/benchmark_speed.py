@@ -1,0 +1,91 @@
+#!/usr/bin/env python
+"""How fast memories train and act, side by side with what there is: python scripts/benchmark_speed.py"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rl_larnn.agents.benchmark.acting import measure_steps
+from rl_larnn.agents.benchmark.report import Report, markdown
+from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans
+from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
+from rl_larnn.agents.errors import UserError
+
+PARTS = ("training", "collecting", "scans", "growth", "larnn", "steps")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Contestants take turns; ratios are medians over rounds, with spread.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes: under 2 minutes")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure (all)")
+    parser.add_argument("--env", default="CartPole-POMDP-v0", help="environment to train on (CartPole-POMDP-v0)")
+    parser.add_argument("--n-envs", type=int, default=8, help="environments side by side (8)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (7; with --quick 3)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured time")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture; needs all parts")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    return parser.parse_args()
+
+
+def measure(arguments: argparse.Namespace, console: Console) -> Report:
+    """Run the parts that were asked for."""
+    quick, device = arguments.quick, arguments.device
+    rounds, report = arguments.rounds or (3 if quick else 7), Report(device)
+    with console.status("") as status:
+        tell = status.update
+        if {"training", "collecting"} & set(arguments.only):
+            contestants = agents(arguments.env, arguments.n_envs, list(MEMORY_OPTIONS), device)
+            report.training = measure_training(contestants, rounds, tell)  # collecting needs started agents
+            if "collecting" in arguments.only:
+                report.collecting = measure_collecting(contestants, rounds, tell)
+        if "scans" in arguments.only:
+            lengths = (32, 256, 1024) if quick else (32, 64, 128, 512, 1024, 4096)
+            report.scans = measure_scans(lengths, 256 if quick else 1024, rounds, device, tell)
+        if "growth" in arguments.only:
+            report.growth = measure_average(rounds, device, tell)
+        if "larnn" in arguments.only:
+            report.larnn = measure_larnn(2 if quick else 5, device, tell)
+        if "steps" in arguments.only:
+            places = (10, 1_000, 10_000) if quick else (10, 1_000, 100_000)
+            report.steps = {rows: measure_steps(rows, places, tell) for rows in ((1,) if quick else (1, 64))}
+    return report
+
+
+def main() -> int:
+    arguments, console = parse_arguments(), Console()
+    torch.set_num_threads(arguments.threads)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        print("error: --device cuda needs a GPU that torch can use, and there is none", file=sys.stderr)
+        return 2
+    report = measure(arguments, console)
+    machine = report.machine()
+    console.print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    for title, header, rows in report.tables():
+        table = Table(*header, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    try:
+        if arguments.json:
+            arguments.json.write_text(json.dumps(report.as_data(), indent=1))
+        if arguments.markdown:
+            arguments.markdown.write_text(markdown(report.tables()) + "\n")
+        if arguments.plot:
+            report.plot(arguments.plot)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
