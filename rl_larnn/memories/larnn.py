@@ -130,21 +130,21 @@ class LarnnLayer(Memory):
 
     def scan(self, xs: Tensor, state: LarnnState, starts: Tensor) -> tuple[Tensor, LarnnState]:
         """As the contract says; each cell is projected to a key and a value once, when it enters the window."""
-        from_inputs = self._from_input(xs)
-        ordinary = self.positions != "sinusoid" and not isinstance(self.cell_norm, nn.BatchNorm1d)
-        # Attention multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
-        if not ordinary or not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
+        if self.positions == "sinusoid" or isinstance(self.cell_norm, nn.BatchNorm1d):
             return super().scan(xs, state, starts)
-        visible, filled = window_mask(starts, state.filled, self.window)
+        from_inputs = self._from_input(xs)
         options = (starts, self.heads, self.kv_activation, self._scan_weights())
         if native.usable(xs):
-            hiddens, cells = native_larnn_scan(from_inputs, state.hidden, state.cells, state.filled, *options)
-        else:
-            hiddens, slots = larnn_scan(from_inputs, state.hidden, state.cells, visible, *options)
-            cells = slots[-self.window :].transpose(0, 1)
+            hiddens, cells, filled = native_larnn_scan(from_inputs, *state, *options)
+            return hiddens, LarnnState(hiddens[-1], cells, filled)
+        # Attention in torch multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
+        if not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
+            return super().scan(xs, state, starts)
+        visible, filled = window_mask(starts, state.filled, self.window)
+        hiddens, slots = larnn_scan(from_inputs, state.hidden, state.cells, visible, *options)
         age = torch.arange(self.window - 1, -1, -1, device=xs.device)
         forgotten = starts.any(0).view(-1, 1) & (age >= filled)  # slots that a start has emptied, (B, W)
-        cells = torch.where(forgotten.unsqueeze(-1), 0.0, cells)
+        cells = torch.where(forgotten.unsqueeze(-1), 0.0, slots[-self.window :].transpose(0, 1))
         return hiddens, LarnnState(hiddens[-1], cells, filled)
 
     def _scan_weights(self) -> LarnnWeights:

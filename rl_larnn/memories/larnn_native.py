@@ -19,7 +19,7 @@ from rl_larnn.memories.larnn_scan import LarnnWeights
 def native_larnn_scan(
     from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
     kv_activation: bool, weights: LarnnWeights,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Run the recurrence.
 
     :param from_inputs: ``(T, B, 5H)``, the inputs' share of queries and gates
@@ -27,7 +27,7 @@ def native_larnn_scan(
     :param cells: ``(B, W, H)`` at the beginning
     :param filled: ``(B, 1)`` cells at the beginning
     :param starts: ``(T, B)`` bool
-    :return: hidden states ``(T, B, H)`` and the last W cells ``(B, W, H)``, those that a start has emptied included
+    :return: hidden states ``(T, B, H)``, and the window ``(B, W, H)`` and the number of cells ``(B, 1)`` at the end
     """
     return native.apply(_Scan, from_inputs, hidden, cells, filled, starts, heads, kv_activation, *weights)
 
@@ -48,34 +48,34 @@ class _Scan(torch.autograd.Function):
         before, hiddens, queries, contexts, reads, attended, opened = new(7, steps, batch, size).unbind()
         read_statistics, seen = new(steps, batch, 2), new(steps, batch)
         gates, attention = new(steps, batch, 4 * size), new(steps, batch, heads, window)
-        starts = starts.contiguous()
+        starts, last_cells, last_filled = starts.contiguous(), new(batch, window, size), filled.clone()
         bias = weights.position_bias
         native.run(
             "larnn_forward",
             (
                 from_inputs.contiguous(), *weights[:6], new(heads, window).zero_() if bias is None else bias,
-                *weights[7:], hidden.contiguous(), filled.clone(memory_format=torch.contiguous_format), starts,
+                *weights[7:], hidden.contiguous(), last_filled, starts,
                 all_cells, keys, values, keys_by_feature, values_by_feature, activated, kv_statistics,
                 before, hiddens, queries, contexts, reads, attended, read_statistics, gates, opened,
-                attention, seen,
+                attention, seen, last_cells,
             ),
             steps, batch, size, heads, window, kv_activation,
         )  # fmt: skip
         ctx.weights, ctx.kv_activation = weights, kv_activation
         ctx.save_for_backward(
             starts, all_cells, keys, keys_by_feature, values_by_feature, activated, kv_statistics,
-            queries, reads, read_statistics, gates, opened, attention, seen, before, contexts, attended,
+            queries, reads, read_statistics, gates, opened, attention, seen, last_filled, filled, before, contexts, attended,
         )  # fmt: skip
-        return hiddens, all_cells[:, steps:].clone()
+        return hiddens, last_cells, last_filled
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_hiddens: Tensor, grad_cells_out: Tensor) -> Any:
-        *saved, before, contexts, attended = ctx.saved_tensors
+    def backward(ctx: Any, grad_hiddens: Tensor, grad_cells_out: Tensor, grad_filled_out: Tensor) -> Any:
+        *saved, filled, before, contexts, attended = ctx.saved_tensors
         weights, cells, attention = ctx.weights, saved[1], saved[12]
         (steps, batch, size), (heads, window) = before.shape, attention.shape[2:]
         grad_hidden = torch.zeros_like(before[0])
-        grad_cells = torch.empty_like(grad_cells_out) if ctx.needs_input_grad[2] else None
+        grad_cells = before.new_empty(batch, window, size) if ctx.needs_input_grad[2] else None
         grad_mixed, grad_reads = before.new_empty(steps, batch, 5 * size), torch.empty_like(before)
         grad_keys, grad_values = before.new_zeros(2, *cells.shape).unbind()
         grad_kv = before.new_empty(*cells.shape[:2], 2, size)
@@ -92,9 +92,10 @@ class _Scan(torch.autograd.Function):
             steps, batch, size, heads, window, ctx.kv_activation,
         )  # fmt: skip
         grad_kv = grad_kv.view(-1, 2 * size)
+        counted = ~saved[0].any(0).unsqueeze(1) & (filled + steps <= window)  # cells in the count from the beginning
         read_norm, kv_norm = grad_read_norm.sum(0), grad_kv_norm.sum(0)
         return (
-            grad_mixed, grad_hidden, grad_cells, None, None, None, None,
+            grad_mixed, grad_hidden, grad_cells, grad_filled_out * counted, None, None, None,
             _outer(grad_mixed, before),
             _outer(grad_mixed[:, :, size:], attended),
             _outer(grad_reads, contexts),

@@ -13,7 +13,7 @@ import ctypes
 import functools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -55,8 +55,6 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     """
     first = tensors[0]
     assert first is not None
-    native = library(first.dtype)
-    assert native is not None, "ask usable() first"
     given = [tensor for tensor in tensors if tensor is not None]
     if not all(map(Tensor.is_contiguous, given)):
         strides = [tensor.stride() for tensor in given if not tensor.is_contiguous()]
@@ -66,7 +64,18 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     else:
         pointers = (ctypes.c_void_p * len(tensors))(*(None if x is None else x.data_ptr() for x in tensors))
     numbers = (ctypes.c_long * (len(sizes) + 1))(*sizes, torch.get_num_threads())
-    getattr(native, f"run_{kernel}")(pointers, numbers)
+    _door(kernel, first.dtype, len(pointers), len(numbers))(pointers, numbers)
+
+
+@functools.cache
+def _door(kernel: str, dtype: torch.dtype, pointers: int, sizes: int) -> Callable[..., None]:
+    """The function to call, once it is certain that it takes so many arguments."""
+    native = library(dtype)
+    assert native is not None, "ask usable() first"
+    takes = (getattr(native, f"pointers_{kernel}")(), getattr(native, f"sizes_{kernel}")())
+    if takes != (pointers, sizes):
+        raise TypeError(f"{kernel} takes {takes[0]} pointers and {takes[1]} sizes, got {pointers} and {sizes}")
+    return getattr(native, f"run_{kernel}")  # type: ignore[no-any-return]
 
 
 class _NoContext:
@@ -93,10 +102,9 @@ def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctype
     :param lists: tensors that :func:`usable` accepts, contiguous, the first list's of one dtype
     """
     first = lists[0]
-    native = library(first[0].dtype)
-    assert native is not None, "ask usable() first"
     pointers = [(ctypes.c_void_p * len(first))(*(tensor.data_ptr() for tensor in tensors)) for tensors in lists]
     lengths = (ctypes.c_long * len(first))(*(tensor.numel() for tensor in first))
     arguments = [*pointers, lengths, *numbers]
     addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
-    getattr(native, f"run_{kernel}")(addresses, (ctypes.c_long * 2)(len(first), torch.get_num_threads()))
+    numbers_of = (ctypes.c_long * 2)(len(first), torch.get_num_threads())
+    _door(kernel, first[0].dtype, len(addresses), 2)(addresses, numbers_of)

@@ -38,10 +38,16 @@ template <class S> struct Norm {
     }
 };
 
-// How many slots before the newest one a step sees.
-template <class S> inline long visible(S filled, long W) { return std::min(long(filled), W - 1); }
+// Whether a slot of the last window still holds what it did: a start empties those that are older than it.
+template <class S> inline bool kept(const uint8_t* starts, S filled, long age, long row, long T, long B) {
+    if (S(age) < filled) return true;
+    for (long t = 0; t < T; t++)
+        if (starts[t * B + row]) return false;
+    return true;
+}
 
-// cells (B, N, H): the first W slots on entry, all on return. filled (B,): cells so far, on entry and on return.
+// cells (B, N, H): the first W slots on entry, all on return; last_cells (B, W, H): the window after the last step.
+// filled (B,): cells so far, on entry and on return.
 // keys, values (B, N, H) and keys_by_feature, values_by_feature (B, H, N); activated (B, N, 2, H) and
 // kv_statistics (B, N, 2, 2): keys and values before their norm, and its mean and scale.
 // opened (T, B, H): elu(c), which a later start does not overwrite. seen (T, B): slots before the newest that each step saw. attention (T, B, A, W): 0 where nothing is filled.
@@ -52,7 +58,7 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
                    const S* kv_norm_bias, const S* hidden, S* filled, const uint8_t* starts, S* cells, S* keys,
                    S* values, S* keys_by_feature, S* values_by_feature, S* activated, S* kv_statistics, S* before,
                    S* hiddens, S* queries, S* contexts, S* reads, S* attended, S* read_statistics, S* gates,
-                   S* opened, S* attention, S* seen, long T, long B, long H, long A, long W, long kv_activation, long threads) {
+                   S* opened, S* attention, S* seen, S* last_cells, long T, long B, long H, long A, long W, long kv_activation, long threads) {
     const Weight<S> recurrent(hidden_weight, H, 5, H, 1, H), to_gates(attention_weight, H, 4, H, 1, H);
     const Weight<S> to_output(output_weight, H, 1, H, 1, H), to_kv(kv_weight, H, 2, H, 1, H);
     const Norm<S> read_norm{attention_norm_weight, attention_norm_bias, H}, kv_norm{kv_norm_weight, kv_norm_bias, H};
@@ -124,6 +130,8 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
 
             project(nothing.data(), H, 0);
             const Buffer<S> zero_cell(projected.begin(), projected.begin() + to_kv.columns());
+            for (long row = first; row < first + rows; row++)  // nothing that a start forgets may enter a sum
+                if (starts[row]) std::memset(cells + row * N * H, 0, W * H * sizeof(S));
             for (long slot = 0; slot < W; slot++) project(cells + (first * N + slot) * H, N * H, slot);
             for (long t = 0; t < T; t++) {
                 const long at = (t * B + first) * H;
@@ -136,7 +144,7 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
                         enter(row, W + t - 1, zero_cell.data());
                         filled[row] = 0;
                     }
-                    seen[t * B + row] = S(visible(filled[row], W));
+                    seen[t * B + row] = filled[row] < S(W - 1) ? S(long(filled[row])) : S(W - 1);  // NaN sees all
                     for (long j = 0; j < H; j++) before[at + r * H + j] = start ? S(0) : last[r * H + j];
                 }
                 std::fill(mixed.begin(), mixed.end(), S(0));
@@ -188,11 +196,17 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
                 // The last cell is not attended to before the next chunk, which projects it anew.
                 if (t + 1 < T) project(cells + (first * N + W + t) * H, N * H, W + t);
             }
+            for (long row = first; row < first + rows; row++)
+                for (long w = 0; w < W; w++) {
+                    const bool keep = kept(starts, filled[row], W - 1 - w, row, T, B);
+                    for (long j = 0; j < H; j++)
+                        last_cells[(row * W + w) * H + j] = keep ? cells[(row * N + T + w) * H + j] : S(0);
+                }
         });
     });
 }
 
-// grad_cells_out (B, W, H): of the last W cells. grad_hidden (B, H), zero on entry: of the one carried in on return;
+// grad_cells_out (B, W, H): of last_cells. filled (B,): as forward left it. grad_hidden (B, H), zero on entry: of the one carried in on return;
 // grad_cells (B, W, H) likewise, or null if nobody asks. grad_keys, grad_values (B, N, H) and the norms' and the
 // position's gradients per row, (B, 2, H) and (B, A, W): zero on entry.
 // grad_mixed (T, B, 5H): of query and gates before activation. grad_kv (B, N, 2, H): of keys and values likewise.
@@ -201,7 +215,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const S* attention_norm_weight, const S* kv_norm_weight, const uint8_t* starts, const S* cells,
                     const S* keys, const S* keys_by_feature, const S* values_by_feature, const S* activated,
                     const S* kv_statistics, const S* queries, const S* reads, const S* read_statistics,
-                    const S* gates, const S* opened, const S* attention, const S* seen, const S* grad_hiddens,
+                    const S* gates, const S* opened, const S* attention, const S* seen, const S* filled, const S* grad_hiddens,
                     const S* grad_cells_out, S* grad_hidden, S* grad_cells, S* grad_mixed, S* grad_reads,
                     S* grad_keys, S* grad_values, S* grad_kv, S* grad_read_norm, S* grad_kv_norm, S* grad_position,
                     long T, long B, long H, long A, long W, long kv_activation, long threads) {
@@ -280,7 +294,8 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const long row = first + r;
                     const bool start = starts[t * B + row], ended = t + 1 < T && starts[(t + 1) * B + row];
                     const S *gate = gates + 4 * (at + r * H), *newest = cells + (row * N + W + t - 1) * H;
-                    const S* given = W + t >= T ? grad_cells_out + (row * W + W + t - T) * H : nullptr;
+                    const bool last = W + t >= T && kept(starts, filled[row], T - 1 - t, row, T, B);
+                    const S* given = last ? grad_cells_out + (row * W + W + t - T) * H : nullptr;
                     S *into_gate = grad_mixed + 5 * (at + r * H) + H, *next = grad_next.data() + r * H;
                     for (long j = 0; j < H; j += V<S>) {
                         const long n = H - j, place = at + r * H + j;
@@ -326,9 +341,10 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const long row = first + r;
                     S* into = grad_cells + (row * W + slot) * H;
                     const bool newest = slot == W - 1, ended = newest && starts[row];
+                    const bool last = slot >= T && kept(starts, filled[row], W - 1 - (slot - T), row, T, B);
                     for (long j = 0; j < H; j++) {
                         into[j] = ended ? S(0) : mixed[r * columns + j] + (newest ? grad_next[r * H + j] : S(0));
-                        if (slot >= T) into[j] += grad_cells_out[(row * W + slot - T) * H + j];
+                        if (last) into[j] += grad_cells_out[(row * W + slot - T) * H + j];
                     }
                 }
             }
