@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -52,8 +53,8 @@ class Adam(torch.optim.Adam):
                 parameter.grad = None
 
     def _ordinary(self, group: dict[str, Any]) -> bool:
-        counts = (self.state[parameter].get("step", 0) for parameter in group["params"])
-        known = all(isinstance(count, int) or (count.is_cpu and count.dtype == torch.float32) for count in counts)
+        counts = [state["step"] for parameter in group["params"] if (state := self.state[parameter])]
+        known = all(isinstance(count, Tensor) and count.dtype == torch.float32 for count in counts)
         return known and not any(group[name] for name in _UNUSUAL) and _plain(group["params"])
 
     def _fresh(self, parameter: Tensor) -> dict[str, Tensor]:
@@ -73,13 +74,12 @@ def clip_gradients(parameters: Sequence[Tensor], maximum: float) -> None:
         native.run_on_lists("clip_gradients", (gradients,), (ctypes.c_double * 1)(maximum), ctypes.c_double())
 
 
+_KIND = attrgetter("dtype", "device", "layout")
+
+
 def _plain(parameters: Sequence[Tensor]) -> bool:
     """Whether the kernels can go through these parameters and their gradients."""
-    dtype = parameters[0].dtype
-    return native.usable(parameters[0]) and all(
-        parameter.dtype == dtype
-        and parameter.is_cpu
-        and parameter.is_contiguous()
-        and (parameter.grad is None or (parameter.grad.is_contiguous() and not parameter.grad.is_sparse))
-        for parameter in parameters
-    )
+    if not native.usable(parameters[0]):
+        return False
+    tensors = [*parameters, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
+    return len(set(map(_KIND, tensors))) == 1 and all(map(Tensor.is_contiguous, tensors))

@@ -102,8 +102,8 @@ def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctype
     :param lists: tensors that :func:`usable` accepts, contiguous, the first list's of one dtype
     """
     first = lists[0]
-    pointers = [(ctypes.c_void_p * len(first))(*(tensor.data_ptr() for tensor in tensors)) for tensors in lists]
-    lengths = (ctypes.c_long * len(first))(*(tensor.numel() for tensor in first))
+    pointers = [(ctypes.c_void_p * len(first))(*map(Tensor.data_ptr, tensors)) for tensors in lists]
+    lengths = (ctypes.c_long * len(first))(*map(Tensor.numel, first))
     arguments = [*pointers, lengths, *numbers]
     addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
     numbers_of = (ctypes.c_long * 2)(len(first), torch.get_num_threads())
