@@ -79,7 +79,7 @@ _KIND = attrgetter("dtype", "device", "layout")
 
 def _plain(parameters: Sequence[Tensor]) -> bool:
     """Whether the kernels can go through these parameters and their gradients."""
-    if not native.usable(parameters[0]):
+    if not native.usable(parameters[0], "adam"):
         return False
     tensors = [*parameters, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
     return len(set(map(_KIND, tensors))) == 1 and all(map(Tensor.is_contiguous, tensors))

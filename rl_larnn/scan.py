@@ -76,7 +76,7 @@ def average_scan(
     :param starts: ``(T, B)`` bool; true forgets everything before that token
     :return: averages ``(T, B, A, D)`` and the state after the last token
     """
-    if native.usable(values):
+    if native.usable(values, "average"):
         decay = scores.new_zeros(scores.shape[2]) if decay is None else decay
         averages, *last = native.apply(_AverageScan, scores, values, decay, *state, starts)
         return averages, AverageState(*last)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from hypothesis import Phase, settings
+
+# Where there is no GPU, Triton's interpreter runs its kernels on the CPU. It looks at this when it is imported.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # Sizes are tiny: more threads only wait for each other.
 torch.set_num_threads(1)

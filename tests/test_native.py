@@ -22,7 +22,7 @@ from rl_larnn.memories import MEMORIES, Memory
 from rl_larnn.native import build
 from rl_larnn.native.build import BuildError, cache_folder, load
 
-needs_kernels = pytest.mark.skipif(not native.usable(torch.zeros(1)), reason="no C++ compiler")
+needs_kernels = pytest.mark.skipif(not native.usable(torch.zeros(1), "lstm"), reason="no C++ compiler")
 
 #: Sizes that fill no vector, several groups of rows, head widths with and without a loop of their own.
 SIZES = [(1, 81, 3), (17, 20, 4), (40, 64, 4), (5, 72, 1)]
@@ -30,7 +30,7 @@ SIZES = [(1, 81, 3), (17, 20, 4), (40, 64, 4), (5, 72, 1)]
 
 @pytest.fixture
 def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "usable", lambda like: False)
+    monkeypatch.setattr(native, "usable", lambda like, kernel: False)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_without_a_compiler_there_is_one_warning(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("shutil.which", lambda name: None)
     with fresh_library(), pytest.warns(UserWarning, match=r"no C\+\+ compiler .* plain torch"):
         assert native.library(torch.float32) is None
-        assert not native.usable(torch.zeros(1))
+        assert not native.usable(torch.zeros(1), "lstm")
 
 
 def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,12 +156,12 @@ def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RL_LARNN_NATIVE", "0")
     with fresh_library(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not native.usable(torch.zeros(1))
+        assert not native.usable(torch.zeros(1), "lstm")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
 def test_other_dtypes_go_to_torch(dtype: torch.dtype) -> None:
-    assert not native.usable(torch.zeros(1, dtype=dtype))
+    assert not native.usable(torch.zeros(1, dtype=dtype), "lstm")
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

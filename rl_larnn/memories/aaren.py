@@ -104,7 +104,7 @@ class AarenLayer(Memory):
         return self._combine(x, read), state
 
     def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
-        if native.usable(xs):
+        if native.usable(xs, "aaren"):
             return native_block_scan(xs, state, starts, self._weights())
         read, state = self.attention.scan(self.attention_norm(xs), state, starts)
         return self._combine(xs, read), state

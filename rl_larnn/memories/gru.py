@@ -65,7 +65,7 @@ class _GruScan(torch.autograd.Function):
         gates = inputs.clone(memory_format=torch.contiguous_format)  # turned into activations in place
         before, candidates, hiddens = inputs.new_empty(3, steps, batch, width).unbind()
         read = (weight.contiguous(), bias.contiguous(), hidden.contiguous(), starts.contiguous())
-        if native.usable(inputs):
+        if native.usable(inputs, "gru"):
             native.run("gru_forward", (gates, *read, before, candidates, hiddens), steps, batch, width)
         else:
             _forward(gates, *read, before, candidates, hiddens)
@@ -79,7 +79,7 @@ class _GruScan(torch.autograd.Function):
         width, grad_hiddens = before.shape[2], grad_hiddens.contiguous()
         grad_gates, grad_inputs = torch.empty_like(gates), torch.empty_like(gates)  # of U h + b and of W x + b
         grad_hidden = torch.zeros_like(before[0])
-        if native.usable(gates):
+        if native.usable(gates, "gru"):
             native.run(
                 "gru_backward", (*ctx.saved_tensors, grad_hiddens, grad_gates, grad_inputs, grad_hidden), *before.shape
             )

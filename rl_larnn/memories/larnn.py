@@ -134,7 +134,7 @@ class LarnnLayer(Memory):
             return super().scan(xs, state, starts)
         from_inputs = self._from_input(xs)
         options = (starts, self.heads, self.kv_activation, self._scan_weights())
-        if native.usable(xs):
+        if native.usable(xs, "larnn"):
             hiddens, cells, filled = native_larnn_scan(from_inputs, *state, *options)
             return hiddens, LarnnState(hiddens[-1], cells, filled)
         # Attention in torch multiplies what a mask hides by zero, which does not hide NaN; the loop selects.

@@ -66,7 +66,7 @@ class _LstmScan(torch.autograd.Function):
         before_hidden, before_cell, hiddens, tanh_cells = inputs.new_empty(4, steps, batch, width).unbind()
         cell = cell.clone(memory_format=torch.contiguous_format)  # turned into the last cell in place
         written = (before_hidden, before_cell, hiddens, tanh_cells)
-        if native.usable(inputs):
+        if native.usable(inputs, "lstm"):
             read = (weight.contiguous(), hidden.contiguous(), cell, starts.contiguous())
             native.run("lstm_forward", (gates, *read, *written), steps, batch, width)
         else:
@@ -80,7 +80,7 @@ class _LstmScan(torch.autograd.Function):
         gates, before_hidden, before_cell, tanh_cells, weight, starts = ctx.saved_tensors
         grad_gates, grad_cell = torch.empty_like(gates), grad_cell.clone(memory_format=torch.contiguous_format)
         grad_hidden = torch.zeros_like(grad_cell)
-        if native.usable(gates):
+        if native.usable(gates, "lstm"):
             read = (gates, weight.contiguous(), starts.contiguous(), before_cell, tanh_cells, grad_hiddens.contiguous())
             native.run("lstm_backward", (*read, grad_gates, grad_hidden, grad_cell), *tanh_cells.shape)
         else:

@@ -1,8 +1,9 @@
-"""Recurrences as native code for the CPU, compiled on first use; the torch forms remain as reference and fallback.
+"""Recurrences as native code, compiled on first use; the torch forms remain as reference and fallback.
 
 A recurrence is a long chain of small steps. In torch each step costs some ten calls of a microsecond or more, several
 times the arithmetic; here the loop over time is in C++ and takes rows, not operations, as its unit. Whoever has a
-recurrence asks :func:`usable` and, if so, calls :func:`run`; everything outside the loop stays in torch.
+recurrence asks :func:`usable` and, if so, calls :func:`run`; everything outside the loop stays in torch. On GPUs
+there is a kernel for Aaren's average (:mod:`rl_larnn.native.gpu`).
 
 ``RL_LARNN_NATIVE=0`` switches the kernels off.
 """
@@ -24,15 +25,31 @@ from rl_larnn.native.build import BuildError, load
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
-def usable(like: Tensor) -> bool:
-    """Whether the kernels can work on tensors of this device and dtype."""
-    return like.device.type == "cpu" and like.dtype in _DTYPES and library(like.dtype) is not None
+def usable(like: Tensor, kernel: str) -> bool:
+    """Whether there is a kernel for tensors of this device and dtype.
+
+    :param kernel: what its functions' names begin with: ``lstm``, ``average`` ...
+    """
+    if like.is_cuda:
+        return _on_gpu(kernel) and like.dtype == torch.float32
+    return like.is_cpu and like.dtype in _DTYPES and library(like.dtype) is not None
+
+
+@functools.cache
+def _on_gpu(kernel: str) -> bool:
+    from rl_larnn.native import gpu  # imports Triton, which takes a second
+
+    return not _switched_off() and gpu.available() and f"{kernel}_forward" in gpu.KERNELS
+
+
+def _switched_off() -> bool:
+    return os.environ.get("RL_LARNN_NATIVE", "1") == "0"
 
 
 @functools.cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The compiled kernels of one precision; None where they are switched off or cannot be compiled (which warns once)."""
-    if os.environ.get("RL_LARNN_NATIVE", "1") == "0":
+    if _switched_off():
         return None
     try:
         return load(_DTYPES[dtype])
@@ -59,6 +76,11 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     if not all(map(Tensor.is_contiguous, given)):
         strides = [tensor.stride() for tensor in given if not tensor.is_contiguous()]
         raise ValueError(f"tensors of {kernel} must be contiguous, got strides {strides[0]}")
+    if first.is_cuda:
+        from rl_larnn.native import gpu
+
+        gpu.run(kernel, given, *sizes)
+        return
     if len(given) == len(tensors):
         pointers = (ctypes.c_void_p * len(tensors))(*map(Tensor.data_ptr, given))
     else:

@@ -1,0 +1,69 @@
+"""The Triton kernels: by their interpreter where there is no GPU, else on the GPU.
+
+Letters: T time, B batch rows, A heads, D head width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from memory_cases import start_flags
+from torch import Tensor
+
+from rl_larnn import native
+from rl_larnn.scan import AverageState, average_scan
+
+pytest.importorskip("triton", reason="Triton comes with CUDA builds of PyTorch, and with the extra dev on Linux")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DTYPE = torch.float32 if DEVICE == "cuda" else torch.float64
+TOLERANCE = 1e-4 if DEVICE == "cuda" else 1e-9
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rl_larnn.native import gpu
+
+    monkeypatch.setattr(native, "usable", lambda like, kernel: kernel == "average")
+    monkeypatch.setattr(native, "run", gpu.run)
+
+
+def outputs_and_gradients(starts: Tensor, width: int, used: bool) -> list[Tensor]:
+    """Averages, last state and all gradients; with an empty state before the sequence unless it is ``used``."""
+    generator = torch.Generator().manual_seed(4)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE, DTYPE)
+
+    (steps, rows), heads = starts.shape, 3
+    inputs = [3 * draw(steps, rows, heads), draw(steps, rows, heads, width), draw(heads).abs()]
+    state = [draw(rows, heads), draw(rows, heads).abs() * used, draw(rows, heads, width) * used]
+    for tensor in (*inputs, *state):
+        tensor.requires_grad_()
+    averages, last = average_scan(*inputs, AverageState(*state), starts.to(DEVICE))  # type: ignore[call-arg]
+    results: list[Any] = [averages, last.denominator, last.numerator]
+    loss = sum((result * draw(*result.shape)).sum() for result in results)
+    return [*results, last.maximum, *torch.autograd.grad(loss, [*inputs, *state])]
+
+
+@pytest.mark.parametrize("width", [1, 5, 16])
+@pytest.mark.parametrize("used", [True, False])
+def test_the_average_is_that_of_torch(on_gpu: None, width: int, used: bool) -> None:
+    with pytest.MonkeyPatch.context() as torch_only:
+        torch_only.setattr(native, "usable", lambda like, kernel: False)
+        flags: list[Tensor] = []
+        expected = []
+
+        @settings(max_examples=2)
+        @given(starts=start_flags(11, 2))
+        def collect(starts: Tensor) -> None:
+            flags.append(starts)
+            expected.append(outputs_and_gradients(starts, width, used))
+
+        collect()
+    for starts, right in zip(flags, expected, strict=True):
+        for left, other in zip(outputs_and_gradients(starts, width, used), right, strict=True):
+            torch.testing.assert_close(left, other, rtol=TOLERANCE, atol=TOLERANCE)
