@@ -1,0 +1,115 @@
+"""The instruments that measure speed: fair turns, right ratios, and a Transformer that is one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from stable_baselines3 import PPO
+from torch import nn
+
+from rl_larnn.agents.benchmark import acting, scans
+from rl_larnn.agents.benchmark.acting import TRANSFORMER, CachedTransformer, measure_steps
+from rl_larnn.agents.benchmark.report import Report, markdown
+from rl_larnn.agents.benchmark.timing import Times, take_turns
+from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME, agents, measure_collecting, measure_training
+
+
+def test_contestants_take_turns() -> None:
+    order: list[str] = []
+    turns = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    times = take_turns(turns, rounds=3, warm_up=1)
+    assert "".join(order) == "abc" + "abcabcabc"
+    assert [len(times[name].seconds) for name in "abc"] == [3, 3, 3]
+
+
+def test_a_turn_lasts_and_its_time_is_the_mean() -> None:
+    calls: list[None] = []
+    times = take_turns({"a": lambda: calls.append(None)}, rounds=1, warm_up=0, repeat_for=0.01)
+    assert len(calls) > 1
+    assert times["a"].seconds[0] == pytest.approx(0.01 / len(calls), rel=0.5)
+
+
+def test_ratios_are_of_neighbours() -> None:
+    """By hand: 6 / 2, 4 / 2 and 10 / 4 times as fast."""
+    own, other = Times((2.0, 2.0, 4.0)), Times((6.0, 4.0, 10.0))
+    assert own.speed_against(other) == (2.5, 2.0, 3.0)
+
+
+@torch.no_grad()
+def test_the_transformer_read_token_by_token_is_the_transformer() -> None:
+    torch.manual_seed(0)
+    model, xs = CachedTransformer(rows=2, room=9), torch.randn(9, 2, scans.UNITS)
+    found = torch.stack([model.step(x, read) for read, x in enumerate(xs)])
+    x = model.embedding(xs)
+    query, key, value = model.project(model.norm(x)).unflatten(-1, (3, acting.HEADS, -1)).permute(2, 1, 3, 0, 4)
+    read = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    x = x + model.output(read.permute(2, 0, 1, 3).flatten(2))
+    torch.testing.assert_close(found, x + model.feed_forward(x), rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_memory_carries_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acting, "TRIALS", 2)
+    costs = measure_steps(rows=2, places=(1, 40), tell=lambda text: None)
+    for name, at in costs.items():
+        grown = at[40].bytes / at[1].bytes
+        assert grown == (40 if name == TRANSFORMER else 1)
+
+
+def test_the_contestants_are_alike() -> None:
+    contestants = agents("CartPole-POMDP-v0", 8, ["none", "lstm"], "cpu")
+    assert list(contestants) == [PPO_NAME, "none", "lstm", CONTRIB]
+    for agent in contestants.values():
+        assert (agent.n_steps, agent.n_envs, agent.batch_size, agent.n_epochs) == (256, 8, 256, 10)
+        widths = {layer.out_features for layer in agent.policy.mlp_extractor.modules() if isinstance(layer, nn.Linear)}
+        assert widths == {64}
+    assert isinstance(contestants[PPO_NAME], PPO)
+    few = {name: contestants[name] for name in (PPO_NAME, "none")}
+    silent = (lambda name: None,)
+    assert set(measure_training(few, 1, *silent)) == set(few)
+    assert set(measure_collecting(few, 1, *silent)) == {"environment", *few}
+
+
+def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
+    times = {PPO_NAME: Times((1e-3, 1e-3)), "lstm": Times((2e-3, 1e-3)), CONTRIB: Times((1e-2, 1e-2))}
+    cost = {10: acting.Cost(1e-5, 512), 1000: acting.Cost(1e-5, 512)}
+    report = Report("cpu", times, times, {32: {"lstm": times["lstm"]}}, {1024: {"seconds": times["lstm"]}})
+    report.larnn, report.steps = {"small": {"larnn": times["lstm"], "loop": times[CONTRIB]}}, {1: {"lstm": cost}}
+    text = markdown(report.tables())
+    assert "| lstm | 667 | 0.75 (0.50 to 1.00) | 7.50 (5.00 to 10.00) |" in text
+    assert len(report.tables()) == 6
+    assert json.loads(json.dumps(report.as_data()))["steps"]["1"]["lstm"]["10"] == {"seconds": 1e-5, "bytes": 512}
+    report.plot(tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    path = Path(__file__).parents[1] / "scripts" / "benchmark_speed.py"
+    spec = importlib.util.spec_from_file_location("benchmark_speed", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark_speed.py", "--only", "growth", "--rounds", "1", "--json", str(tmp_path / "x")])
+    assert script.main() == 0
+    assert "growth with T" in capsys.readouterr().out
+    assert set(json.loads((tmp_path / "x").read_text())["growth"]) == {"1024", "4096", "16384"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_one_line(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark_speed.py", "--device", "cuda"])
+    assert script.main() == 2
+    assert capsys.readouterr().err == "error: --device cuda needs a GPU that torch can use, and there is none\n"
