@@ -62,25 +62,20 @@ RECIPES: dict[str, Recipe] = {
             "batch_size": 256,
             "n_epochs": 20,
             "seq_len": 32,
-            # The zoo has 0.98 and 0.8. With them an agent that acts on its likeliest action drifts off in the end:
-            # it sees the edge of the track fifty steps ahead at best.
-            "gamma": 0.99,
-            "gae_lambda": 0.9,
+            "gamma": 0.98,
+            "gae_lambda": 0.8,
             "learning_rate": Linear(1e-3),
             "clip_range": Linear(0.2),
         },
         policy=_SMALL_POLICY,
         for_memory={
             "all": {"hidden_size": 64},
-            "larnn": {"window": 8, "n_epochs": 10, "seq_len": 16},
+            # With the shorter horizon above, some seeds ended with likeliest actions that let the cart drift away.
+            "gru": {"gamma": 0.99, "gae_lambda": 0.9},
+            "larnn": {"window": 8, "n_epochs": 10, "seq_len": 16, "gamma": 0.99, "gae_lambda": 0.9},
             # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
-            "aaren": {
-                "previous_action": True,
-                "first_step_flag": True,
-                "n_epochs": 10,
-                "gamma": 0.98,
-                "gae_lambda": 0.8,
-            },
+            # The entropy bonus keeps the policy from settling, and then drifting, before the task is solved.
+            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, "ent_coef": 0.01},
         },
     ),
     "Pendulum-POMDP-v0": Recipe(

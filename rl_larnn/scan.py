@@ -114,9 +114,7 @@ class _AverageScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor
-    ) -> Any:
+    def backward(ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor) -> Any:
         values = ctx.saved_tensors[0]
         into = [grad.clone(memory_format=torch.contiguous_format) for grad in (grad_denominator, grad_numerator)]
         grad_scores, grad_keeps = values.new_empty(2, *values.shape[:3]).unbind()

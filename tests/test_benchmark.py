@@ -100,7 +100,9 @@ def script() -> ModuleType:
 def test_the_script(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["benchmark_speed.py", "--only", "growth", "--rounds", "1", "--json", str(tmp_path / "x")])
+    monkeypatch.setattr(
+        "sys.argv", ["benchmark_speed.py", "--only", "growth", "--rounds", "1", "--json", str(tmp_path / "x")]
+    )
     assert script.main() == 0
     assert "growth with T" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "x").read_text())["growth"]) == {"1024", "4096", "16384"}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from memory_cases import CASES, Case, assert_same, run_with_gradients, sequence, start_flags
 from hypothesis import given, settings
+from memory_cases import CASES, Case, assert_same, run_with_gradients, sequence, start_flags
 from torch import Tensor
 
 from rl_larnn import native

@@ -69,7 +69,8 @@ def measure_scans(
             turns[name] = scan_of(memory, steps, ROWS)
             if steps <= loops_up_to:
                 turns[f"{name}, {LOOP}"] = scan_of(memory, steps, ROWS, loop=True)
-        found[steps] = take_turns(turns, rounds, repeat_for=0.05, tell=lambda name, t=steps: tell(f"{name}, T = {t}"))
+        tell(f"sequences of {steps} steps")
+        found[steps] = take_turns(turns, rounds, repeat_for=0.05)
     return found
 
 
@@ -85,7 +86,8 @@ def measure_larnn(rounds: int, device: str, tell: Callable[[str], None]) -> dict
         memory = build_memory("larnn", units, options).to(device)
         turns = {"larnn": scan_of(memory, steps, rows), LOOP: scan_of(memory, steps, rows, loop=True)}
         name = f"T = {steps}, {rows} rows, {units} units, window {window}"
-        found[name] = take_turns(turns, rounds, tell=lambda who, size=name: tell(f"{who}, {size}"))
+        tell(f"larnn, {name}")
+        found[name] = take_turns(turns, rounds)
     return found
 
 

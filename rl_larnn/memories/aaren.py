@@ -94,7 +94,9 @@ class AarenLayer(Memory):
         self.attention_norm = nn.LayerNorm(size)
         self.attention = AarenAttention(size, heads, recency)
         self.forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(approximate="tanh"), nn.Linear(4 * size, size))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(size, 4 * size), nn.GELU(approximate="tanh"), nn.Linear(4 * size, size)
+        )
 
     def initial_state(self, batch_size: int) -> AverageState:
         return self.attention.initial_state(batch_size)
@@ -116,7 +118,12 @@ class AarenLayer(Memory):
             self.attention_norm.weight,
             self.attention_norm.bias,
             attention.query_token,
-            *(x for layer in (attention.query, attention.key, attention.value) for x in (layer.weight, layer.bias)),
+            attention.query.weight,
+            attention.query.bias,
+            attention.key.weight,
+            attention.key.bias,
+            attention.value.weight,
+            attention.value.bias,
             attention.output.weight,
             attention.output.bias,
             self.forward_norm.weight,

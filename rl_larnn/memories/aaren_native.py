@@ -76,17 +76,15 @@ class _Scan(torch.autograd.Function):
         parameters = (*weights[:2], read, read_bias, *weights[9:])
         native.run("aaren_forward", (xs.contiguous(), *parameters, starts, *last, *written), steps, batch, size, heads)
         ctx.save_for_backward(
-            *weights, read, query, starts, normed_1, scale_1, values, averages, keeps, takes, denominators, normed_2, scale_2, wide,
-            *first, activated,
+            *weights, read, query, starts, normed_1, scale_1, values, averages, keeps, takes, denominators, normed_2,
+            scale_2, wide, *first, activated,
         )  # fmt: skip
         ctx.mark_non_differentiable(last[0])
         return outputs, *last
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor
-    ) -> Any:
+    def backward(ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor) -> Any:
         count = len(BlockWeights._fields)
         weights, (read, query, *saved, activated) = BlockWeights(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
         normed_1, averages, normed_2 = saved[1], saved[4], saved[8]

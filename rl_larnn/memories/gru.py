@@ -75,16 +75,15 @@ class _GruScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_hiddens: Tensor) -> Any:
-        gates, candidates, weight, starts, before = ctx.saved_tensors
+        saved = ctx.saved_tensors
+        gates, before = saved[0], saved[4]
         width, grad_hiddens = before.shape[2], grad_hiddens.contiguous()
         grad_gates, grad_inputs = torch.empty_like(gates), torch.empty_like(gates)  # of U h + b and of W x + b
         grad_hidden = torch.zeros_like(before[0])
         if native.usable(gates, "gru"):
-            native.run(
-                "gru_backward", (*ctx.saved_tensors, grad_hiddens, grad_gates, grad_inputs, grad_hidden), *before.shape
-            )
+            native.run("gru_backward", (*saved, grad_hiddens, grad_gates, grad_inputs, grad_hidden), *before.shape)
         else:
-            _backward(*ctx.saved_tensors, grad_hiddens, grad_gates, grad_inputs, grad_hidden)
+            _backward(*saved, grad_hiddens, grad_gates, grad_inputs, grad_hidden)
         grad_weight = grad_gates.flatten(0, 1).t() @ before.flatten(0, 1)
         return grad_inputs, grad_weight, grad_gates[:, :, 2 * width :].sum((0, 1)), grad_hidden, None
 

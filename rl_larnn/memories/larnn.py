@@ -133,15 +133,19 @@ class LarnnLayer(Memory):
         if self.positions == "sinusoid" or isinstance(self.cell_norm, nn.BatchNorm1d):
             return super().scan(xs, state, starts)
         from_inputs = self._from_input(xs)
-        options = (starts, self.heads, self.kv_activation, self._scan_weights())
+        weights = self._scan_weights()
         if native.usable(xs, "larnn"):
-            hiddens, cells, filled = native_larnn_scan(from_inputs, *state, *options)
+            hiddens, cells, filled = native_larnn_scan(
+                from_inputs, *state, starts, self.heads, self.kv_activation, weights
+            )
             return hiddens, LarnnState(hiddens[-1], cells, filled)
         # Attention in torch multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
         if not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
             return super().scan(xs, state, starts)
         visible, filled = window_mask(starts, state.filled, self.window)
-        hiddens, slots = larnn_scan(from_inputs, state.hidden, state.cells, visible, *options)
+        hiddens, slots = larnn_scan(
+            from_inputs, state.hidden, state.cells, visible, starts, self.heads, self.kv_activation, weights
+        )
         age = torch.arange(self.window - 1, -1, -1, device=xs.device)
         forgotten = starts.any(0).view(-1, 1) & (age >= filled)  # slots that a start has emptied, (B, W)
         cells = torch.where(forgotten.unsqueeze(-1), 0.0, slots[-self.window :].transpose(0, 1))

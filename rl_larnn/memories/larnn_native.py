@@ -64,7 +64,8 @@ class _Scan(torch.autograd.Function):
         ctx.weights, ctx.kv_activation = weights, kv_activation
         ctx.save_for_backward(
             starts, all_cells, keys, keys_by_feature, values_by_feature, activated, kv_statistics,
-            queries, reads, read_statistics, gates, opened, attention, seen, last_filled, filled, before, contexts, attended,
+            queries, reads, read_statistics, gates, opened, attention, seen, last_filled, filled,
+            before, contexts, attended,
         )  # fmt: skip
         return hiddens, last_cells, last_filled
 

@@ -84,9 +84,7 @@ class _LstmScan(torch.autograd.Function):
             read = (gates, weight.contiguous(), starts.contiguous(), before_cell, tanh_cells, grad_hiddens.contiguous())
             native.run("lstm_backward", (*read, grad_gates, grad_hidden, grad_cell), *tanh_cells.shape)
         else:
-            _backward(
-                gates, weight, starts, before_cell, tanh_cells, grad_hiddens, grad_gates, grad_hidden, grad_cell
-            )
+            _backward(gates, weight, starts, before_cell, tanh_cells, grad_hiddens, grad_gates, grad_hidden, grad_cell)
         grad_weight = grad_gates.flatten(0, 1).t() @ before_hidden.flatten(0, 1)
         return grad_gates, grad_weight, grad_hidden, grad_cell, None
 

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_larnn.native.build import BuildError, load
+from rl_larnn.native import build
+from rl_larnn.native.build import BuildError
 
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
@@ -46,13 +47,18 @@ def _switched_off() -> bool:
     return os.environ.get("RL_LARNN_NATIVE", "1") == "0"
 
 
+def needs_compiling(like: Tensor) -> bool:
+    """Whether the first use with such tensors will take some twenty seconds, once per machine."""
+    return like.is_cpu and like.dtype in _DTYPES and not _switched_off() and build.needs_compiling(_DTYPES[like.dtype])
+
+
 @functools.cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The compiled kernels of one precision; None where they are switched off or cannot be compiled (which warns once)."""
+    """The compiled kernels of one precision; None where there are none, which warns once."""
     if _switched_off():
         return None
     try:
-        return load(_DTYPES[dtype])
+        return build.load(_DTYPES[dtype])
     except BuildError as error:
         warnings.warn(
             f"{error}, so memories train in plain torch, several times slower; install a C++ compiler, "

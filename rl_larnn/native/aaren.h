@@ -1,7 +1,7 @@
 // One Aaren block over time and its backward pass; rl_larnn/memories/aaren.py has the equations.
 //
-// Letters: T time, B rows, N = T B tokens, E features, A heads, D = E / A. Only the average in the middle looks from one
-// token to another; what comes before and after it is done for a few tokens at a time, which stay in cache.
+// Letters: T time, B rows, N = T B tokens, E features, A heads, D = E / A. Only the average in the middle looks from
+// one token to another; what comes before and after it is done for a few tokens at a time, which stay in cache.
 #pragma once
 
 #include "average.h"
@@ -9,7 +9,8 @@
 #include "norm.h"
 
 // The tanh form of GELU (Hendrycks and Gimpel, 2016, arXiv 1606.08415), and its derivative.
-template <class S> struct Gelu {
+template <class S>
+struct Gelu {
     static constexpr S slope = S(0.7978845608028654), cubic = S(0.044715);  // sqrt(2 / pi)
 
     static Vector<S> value(Vector<S> x) {
@@ -47,8 +48,8 @@ void aaren_fold_forward(const S* query_token, const S* query_weight, const S* qu
 template <class S>
 void aaren_fold_backward(const S* query_token, const S* query_weight, const S* key_weight, const S* key_bias,
                          const S* query, const S* grad_read_weight, const S* grad_read_bias, S* grad_query_token,
-                         S* grad_query_weight, S* grad_query_bias, S* grad_key_weight, S* grad_key_bias, long E,
-                         long A, long) {
+                         S* grad_query_weight, S* grad_query_bias, S* grad_key_weight, S* grad_key_bias, long E, long A,
+                         long) {
     const long D = E / A;
     for (long i = 0; i < E; i++) {
         const S* grad = grad_read_weight + i / D * E;
@@ -117,8 +118,7 @@ void aaren_forward(const S* xs, const S* norm_weight, const S* norm_bias, const 
             }
         to_narrow.multiply_add(activated + first * 4 * E, 4 * E, narrow.data(), tokens);
         for (long n = 0; n < tokens; n++)
-            for (long j = 0; j < E; j++)
-                outputs[(first + n) * E + j] = narrow[n * columns + j] + narrow_bias[j];
+            for (long j = 0; j < E; j++) outputs[(first + n) * E + j] = narrow[n * columns + j] + narrow_bias[j];
     });
 }
 
@@ -158,8 +158,8 @@ void aaren_backward(const S* norm_weight, const S* read_weight, const S* output_
             std::memcpy(grad_averages.data() + (first + n) * E, narrow.data() + n * columns, E * sizeof(S));
     });
     average_backward(values, starts, averages, keeps, takes, denominators, first_denominator, first_numerator,
-                     static_cast<const S*>(grad_averages.data()), grad_denominator, grad_numerator,
-                     grad_scores.data(), grad_values.data(), grad_keeps, T, B, A, E / A, threads);
+                     static_cast<const S*>(grad_averages.data()), grad_denominator, grad_numerator, grad_scores.data(),
+                     grad_values.data(), grad_keeps, T, B, A, E / A, threads);
     over_rows(N, threads, 1.0 * N * E * E, [&](long first, long tokens) {
         Buffer<S> narrow(tokens * columns, S(0));
         for (long n = first; n < first + tokens; n++) {

@@ -101,7 +101,8 @@ void average_backward(const S* values, const uint8_t* starts, const S* outputs, 
                             grad_keeps[at] = 0;
                             grad_denominator[head] = 0;
                         } else {
-                            grad_keeps[at] = keep * ((t ? through_before * total : through_before) + into_total * total);
+                            grad_keeps[at] =
+                                keep * ((t ? through_before * total : through_before) + into_total * total);
                             grad_denominator[head] = into_total * keep;
                         }
                     }

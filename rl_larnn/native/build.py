@@ -25,24 +25,12 @@ class BuildError(Exception):
 
 
 def load(scalar: str) -> ctypes.CDLL:
-    """The compiled kernels of one precision: from the cache, else compiled now (some fifteen seconds).
-
-    The name of the cached file holds a hash of the sources, the flags, the compiler and the processor's features, so
-    that a new version, another compiler or another machine with the same home never meets a stale file.
+    """The compiled kernels of one precision: from the cache, else compiled now (some twenty seconds).
 
     :param scalar: ``float`` or ``double``
     :raises BuildError: without a compiler, or if it fails
     """
-    flags = (*FLAGS, f"-DSCALAR={scalar}")
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
-    if compiler is None or sys.platform == "win32":
-        raise BuildError("no C++ compiler (c++, g++, clang++) was found")
-    # What -march=native means here: the compiler's own list of macros, which names its version, too.
-    target = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
-    digest = hashlib.sha256("\0".join([*flags, target]).encode())
-    for path in sorted(SOURCES.glob("*.[ch]*")):
-        digest.update(path.name.encode() + path.read_bytes())
-    library = cache_folder() / f"kernels-{scalar}-{digest.hexdigest()[:16]}.so"
+    compiler, flags, library = _plan(scalar)
     if not library.exists():
         _compile(compiler, flags, library)
     try:
@@ -51,11 +39,39 @@ def load(scalar: str) -> ctypes.CDLL:
         raise BuildError(f"{library} could not be loaded: {error}") from error
 
 
+def needs_compiling(scalar: str) -> bool:
+    """Whether :func:`load` would have to compile first."""
+    try:
+        return not _plan(scalar)[2].exists()
+    except BuildError:
+        return False
+
+
+def _plan(scalar: str) -> tuple[str, tuple[str, ...], Path]:
+    """The compiler, its flags, and the file in the cache.
+
+    The file's name holds a hash of the sources, the flags, the compiler and the processor's features, so that a new
+    version, another compiler or another machine with the same home never meets a stale file.
+    """
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
+    if compiler is None or sys.platform == "win32":
+        raise BuildError("no C++ compiler (c++, g++, clang++) was found")
+    flags = (*FLAGS, f"-DSCALAR={scalar}")
+    # What -march=native means here: the compiler's own list of macros, which names its version, too.
+    target = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
+    digest = hashlib.sha256("\0".join([*flags, target]).encode())
+    for path in sorted(SOURCES.glob("*.[ch]*")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return compiler, flags, cache_folder() / f"kernels-{scalar}-{digest.hexdigest()[:16]}.so"
+
+
 def cache_folder() -> Path:
     """``$RL_LARNN_CACHE``, else ``rl_larnn`` in the user's cache folder."""
     if named := os.environ.get("RL_LARNN_CACHE"):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / (
+        "Library/Caches" if sys.platform == "darwin" else ".cache"
+    )
     return Path(base) / "rl_larnn"
 
 

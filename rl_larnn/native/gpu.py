@@ -36,10 +36,10 @@ def run(kernel: str, tensors: Sequence[Tensor], steps: int, rows: int, heads: in
 if triton is not None:
 
     @triton.jit
-    def _average_forward(
+    def _average_forward(  # type: ignore[no-untyped-def]
         scores, values, decay, starts, maximum, denominator, numerator, outputs, keeps, takes, denominators,
         T, B, A, D, LANES: tl.constexpr,
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         head = tl.program_id(0)
         lane = tl.arange(0, LANES)
         inside = lane < D
@@ -72,11 +72,11 @@ if triton is not None:
         tl.store(numerator + head * D + lane, w, mask=inside)
 
     @triton.jit
-    def _average_backward(
+    def _average_backward(  # type: ignore[no-untyped-def]
         values, starts, outputs, keeps, takes, denominators, first_denominator, first_numerator, grad_outputs,
         grad_denominator, grad_numerator, grad_scores, grad_values, grad_keeps,
         T, B, A, D, LANES: tl.constexpr,
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         head = tl.program_id(0)
         lane = tl.arange(0, LANES)
         inside = lane < D

@@ -32,8 +32,7 @@ void gru_forward(S* gates, const S* weight, const S* bias, const S* hidden, cons
                     const Vector<S> reset = sigmoid<S>(load(m + j) + load(gate + j, n));
                     const Vector<S> keep = sigmoid<S>(load(m + P + j) + load(gate + H + j, n));
                     const Vector<S> from_hidden = load(m + 2 * P + j) + load(bias + j, n);
-                    const Vector<S> candidate =
-                        hyperbolic_tangent<S>(load(gate + 2 * H + j, n) + reset * from_hidden);
+                    const Vector<S> candidate = hyperbolic_tangent<S>(load(gate + 2 * H + j, n) + reset * from_hidden);
                     store<S>(gate + j, reset, n);
                     store<S>(gate + H + j, keep, n);
                     store<S>(gate + 2 * H + j, candidate, n);
@@ -69,8 +68,7 @@ void gru_backward(const S* gates, const S* candidates, const S* weight, const ui
                     const Vector<S> into_candidate = into_hidden * (S(1) - keep) * (S(1) - candidate * candidate);
                     const Vector<S> into_keep =
                         into_hidden * (load(before + place, n) - candidate) * keep * (S(1) - keep);
-                    const Vector<S> into_reset =
-                        into_candidate * load(candidates + place, n) * reset * (S(1) - reset);
+                    const Vector<S> into_reset = into_candidate * load(candidates + place, n) * reset * (S(1) - reset);
                     for (S* into : {from_hiddens + offset, from_inputs + offset}) {
                         store<S>(into + j, into_reset, n);
                         store<S>(into + H + j, into_keep, n);

@@ -25,14 +25,15 @@ void call(void (*kernel)(Parameters...), void* const* pointers, const long* size
 }
 
 // How many pointers and sizes a kernel takes, so that Python can refuse to call it with others.
-template <class... Parameters> constexpr long count(void (*)(Parameters...), bool pointers) {
+template <class... Parameters>
+constexpr long count(void (*)(Parameters...), bool pointers) {
     return ((std::is_pointer_v<Parameters> == pointers) + ...);
 }
 
 // One precision per library: SCALAR comes from the compiler's command line.
-#define DOOR(name) \
-    extern "C" void run_##name(void* const* pointers, const long* sizes) { call(name<SCALAR>, pointers, sizes); }  \
-    extern "C" long pointers_##name() { return count(name<SCALAR>, true); }                                      \
+#define DOOR(name)                                                                                                \
+    extern "C" void run_##name(void* const* pointers, const long* sizes) { call(name<SCALAR>, pointers, sizes); } \
+    extern "C" long pointers_##name() { return count(name<SCALAR>, true); }                                       \
     extern "C" long sizes_##name() { return count(name<SCALAR>, false); }
 
 DOOR(lstm_forward)

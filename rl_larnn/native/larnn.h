@@ -17,7 +17,8 @@
 #include "parallel.h"
 #include "width.h"
 
-template <class S> struct Norm {
+template <class S>
+struct Norm {
     const S *weight, *bias;  // (H,), or null for no norm
     long H;
 
@@ -39,7 +40,8 @@ template <class S> struct Norm {
 };
 
 // Whether a slot of the last window still holds what it did: a start empties those that are older than it.
-template <class S> inline bool kept(const uint8_t* starts, S filled, long age, long row, long T, long B) {
+template <class S>
+inline bool kept(const uint8_t* starts, S filled, long age, long row, long T, long B) {
     if (S(age) < filled) return true;
     for (long t = 0; t < T; t++)
         if (starts[t * B + row]) return false;
@@ -50,15 +52,17 @@ template <class S> inline bool kept(const uint8_t* starts, S filled, long age, l
 // filled (B,): cells so far, on entry and on return.
 // keys, values (B, N, H) and keys_by_feature, values_by_feature (B, H, N); activated (B, N, 2, H) and
 // kv_statistics (B, N, 2, 2): keys and values before their norm, and its mean and scale.
-// opened (T, B, H): elu(c), which a later start does not overwrite. seen (T, B): slots before the newest that each step saw. attention (T, B, A, W): 0 where nothing is filled.
+// opened (T, B, H): elu(c), which a later start does not overwrite. seen (T, B): slots before the newest that each step
+// saw. attention (T, B, A, W): 0 where nothing is filled.
 template <class S>
 void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attention_weight, const S* output_weight,
                    const S* output_bias, const S* kv_weight, const S* kv_bias, const S* position_bias,
                    const S* attention_norm_weight, const S* attention_norm_bias, const S* kv_norm_weight,
                    const S* kv_norm_bias, const S* hidden, S* filled, const uint8_t* starts, S* cells, S* keys,
                    S* values, S* keys_by_feature, S* values_by_feature, S* activated, S* kv_statistics, S* before,
-                   S* hiddens, S* queries, S* contexts, S* reads, S* attended, S* read_statistics, S* gates,
-                   S* opened, S* attention, S* seen, S* last_cells, long T, long B, long H, long A, long W, long kv_activation, long threads) {
+                   S* hiddens, S* queries, S* contexts, S* reads, S* attended, S* read_statistics, S* gates, S* opened,
+                   S* attention, S* seen, S* last_cells, long T, long B, long H, long A, long W, long kv_activation,
+                   long threads) {
     const Weight<S> recurrent(hidden_weight, H, 5, H, 1, H), to_gates(attention_weight, H, 4, H, 1, H);
     const Weight<S> to_output(output_weight, H, 1, H, 1, H), to_kv(kv_weight, H, 2, H, 1, H);
     const Norm<S> read_norm{attention_norm_weight, attention_norm_bias, H}, kv_norm{kv_norm_weight, kv_norm_bias, H};
@@ -206,19 +210,19 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
     });
 }
 
-// grad_cells_out (B, W, H): of last_cells. filled (B,): as forward left it. grad_hidden (B, H), zero on entry: of the one carried in on return;
-// grad_cells (B, W, H) likewise, or null if nobody asks. grad_keys, grad_values (B, N, H) and the norms' and the
-// position's gradients per row, (B, 2, H) and (B, A, W): zero on entry.
-// grad_mixed (T, B, 5H): of query and gates before activation. grad_kv (B, N, 2, H): of keys and values likewise.
+// grad_cells_out (B, W, H): of last_cells. filled (B,): as forward left it. grad_hidden (B, H), zero on entry: of the
+// one carried in on return; grad_cells (B, W, H) likewise, or null if nobody asks. grad_keys, grad_values (B, N, H) and
+// the norms' and the position's gradients per row, (B, 2, H) and (B, A, W): zero on entry. grad_mixed (T, B, 5H): of
+// query and gates before activation. grad_kv (B, N, 2, H): of keys and values likewise.
 template <class S>
 void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* output_weight, const S* kv_weight,
                     const S* attention_norm_weight, const S* kv_norm_weight, const uint8_t* starts, const S* cells,
                     const S* keys, const S* keys_by_feature, const S* values_by_feature, const S* activated,
-                    const S* kv_statistics, const S* queries, const S* reads, const S* read_statistics,
-                    const S* gates, const S* opened, const S* attention, const S* seen, const S* filled, const S* grad_hiddens,
-                    const S* grad_cells_out, S* grad_hidden, S* grad_cells, S* grad_mixed, S* grad_reads,
-                    S* grad_keys, S* grad_values, S* grad_kv, S* grad_read_norm, S* grad_kv_norm, S* grad_position,
-                    long T, long B, long H, long A, long W, long kv_activation, long threads) {
+                    const S* kv_statistics, const S* queries, const S* reads, const S* read_statistics, const S* gates,
+                    const S* opened, const S* attention, const S* seen, const S* filled, const S* grad_hiddens,
+                    const S* grad_cells_out, S* grad_hidden, S* grad_cells, S* grad_mixed, S* grad_reads, S* grad_keys,
+                    S* grad_values, S* grad_kv, S* grad_read_norm, S* grad_kv_norm, S* grad_position, long T, long B,
+                    long H, long A, long W, long kv_activation, long threads) {
     const Weight<S> from_mixed(hidden_weight, 5 * H, 1, H, H, 1), from_gates(attention_weight, 4 * H, 1, H, H, 1);
     const Weight<S> from_output(output_weight, H, 1, H, H, 1), from_kv(kv_weight, 2 * H, 1, H, H, 1);
     const Norm<S> read_norm{attention_norm_weight, nullptr, H}, kv_norm{kv_norm_weight, nullptr, H};
@@ -240,7 +244,8 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                         std::memcpy(grad, (which ? grad_values : grad_keys) + at * H, H * sizeof(S));
                         if (!kv_activation) continue;
                         if (kv_norm.weight)
-                            kv_norm.backward(grad, active, kv_statistics + 2 * (2 * at + which), grad_kv_norm + row * 2 * H, normed);
+                            kv_norm.backward(grad, active, kv_statistics + 2 * (2 * at + which),
+                                             grad_kv_norm + row * 2 * H, normed);
                         for (long j = 0; j < H; j++) grad[j] *= active[j] < 0 ? active[j] + S(1) : S(1);
                     }
                 std::fill(mixed.begin(), mixed.end(), S(0));
@@ -305,7 +310,8 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                         const Vector<S> into_hidden =
                             load<S>(grad_hidden + row * H + j, n) + load(grad_hiddens + place, n);
                         // From the next step on, the slot of a row that starts there is the zero cell.
-                        Vector<S> into_cell = ended ? Vector<S>{} : load<S>(mixed.data() + r * columns + j) + load<S>(next + j, n);
+                        Vector<S> into_cell =
+                            ended ? Vector<S>{} : load<S>(mixed.data() + r * columns + j) + load<S>(next + j, n);
                         if (given) into_cell += load(given + j, n);
                         into_cell += into_hidden * show * elu_slope<S>(open);
                         store<S>(into_gate + j, into_cell * take * (S(1) - candidate * candidate), n);
@@ -321,7 +327,8 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const S* read = reads + at + r * H;
                     S *grad = grad_reads + at + r * H, *m = mixed.data() + r * columns;
                     if (read_norm.weight)
-                        read_norm.backward(m, read, read_statistics + 2 * (t * B + first + r), grad_read_norm + (first + r) * 2 * H, normed);
+                        read_norm.backward(m, read, read_statistics + 2 * (t * B + first + r),
+                                           grad_read_norm + (first + r) * 2 * H, normed);
                     for (long j = 0; j < H; j++) grad[j] = m[j] * (read[j] < 0 ? read[j] + S(1) : S(1));
                 }
                 std::fill(mixed.begin(), mixed.end(), S(0));
@@ -332,7 +339,8 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                 from_mixed.multiply_add(grad_mixed + 5 * at, 5 * H, mixed.data(), rows);
                 for (long r = 0; r < rows; r++) {
                     const bool start = starts[t * B + first + r];
-                    for (long j = 0; j < H; j++) grad_hidden[(first + r) * H + j] = start ? S(0) : mixed[r * columns + j];
+                    for (long j = 0; j < H; j++)
+                        grad_hidden[(first + r) * H + j] = start ? S(0) : mixed[r * columns + j];
                 }
             }
             for (long slot = 0; slot < W; slot++) {

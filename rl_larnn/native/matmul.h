@@ -8,7 +8,8 @@
 
 #include "vector.h"
 
-template <class S> class Weight {
+template <class S>
+class Weight {
   public:
     // From element (k, n) at from[k * by_input + n * by_output]. `blocks` output blocks of `width` columns each are
     // padded one by one, so that each begins at a whole vector: column (block, j) lands at block * padded(width) + j.
@@ -19,7 +20,8 @@ template <class S> class Weight {
         for (long panel = 0; panel < panels_; panel++) {
             const S* source[PANEL];
             for (long lane = 0; lane < PANEL; lane++) {
-                const long column = panel * PANEL + lane, block = column / padded<S>(width), j = column % padded<S>(width);
+                const long column = panel * PANEL + lane, block = column / padded<S>(width),
+                           j = column % padded<S>(width);
                 source[lane] = block < blocks && j < width ? from + (block * width + j) * by_output : nullptr;
             }
             S* to = packed_.data() + panel * inputs * PANEL;
@@ -38,7 +40,7 @@ template <class S> class Weight {
         for (long panel = 0; panel < panels_; panel++) {
             const S* weight = packed_.data() + panel * inputs_ * PANEL;
             long row = 0;
-            for (; row + 8 <= rows; row += 8) 
+            for (; row + 8 <= rows; row += 8)
                 tile<8>(a + row * stride, stride, weight, out + row * out_stride + panel * PANEL, out_stride);
             const S* rest = a + row * stride;
             S* to = out + row * out_stride + panel * PANEL;
@@ -57,7 +59,8 @@ template <class S> class Weight {
   private:
     static constexpr long PANEL = 2 * V<S>;
 
-    template <int R> void tile(const S* a, long stride, const S* weight, S* out, long out_stride) const {
+    template <int R>
+    void tile(const S* a, long stride, const S* weight, S* out, long out_stride) const {
         Vector<S> left[R], right[R];
         for (int r = 0; r < R; r++) {
             left[r] = load<S>(out + r * out_stride);

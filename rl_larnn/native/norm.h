@@ -6,7 +6,8 @@
 #include "vector.h"
 
 // normed = (x - mean) * scale; returns the scale, 1 / standard deviation, and the mean to whoever asks.
-template <class S> inline S normalise(const S* x, S* normed, long H, S* mean_out = nullptr) {
+template <class S>
+inline S normalise(const S* x, S* normed, long H, S* mean_out = nullptr) {
     S total = 0, squares = 0;
 #pragma omp simd reduction(+ : total)
     for (long j = 0; j < H; j++) total += x[j];
@@ -23,7 +24,8 @@ template <class S> inline S normalise(const S* x, S* normed, long H, S* mean_out
 }
 
 // grad: of normed * weight on entry, of x on return.
-template <class S> inline void normalise_backward(S* grad, const S* normed, const S* weight, S scale, long H) {
+template <class S>
+inline void normalise_backward(S* grad, const S* normed, const S* weight, S scale, long H) {
     S total = 0, along = 0;
 #pragma omp simd reduction(+ : total, along)
     for (long j = 0; j < H; j++) {

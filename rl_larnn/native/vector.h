@@ -19,9 +19,11 @@
 #define VECTOR_BYTES 16
 #endif
 
-template <class S> struct Lanes;
+template <class S>
+struct Lanes;
 
-template <> struct Lanes<float> {
+template <>
+struct Lanes<float> {
     typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
     typedef int32_t Bits __attribute__((vector_size(VECTOR_BYTES)));
     static constexpr float lowest = -87.0f, highest = 88.0f;  // beyond these, exp leaves the normal numbers
@@ -31,7 +33,8 @@ template <> struct Lanes<float> {
     static constexpr int32_t one = 0x3f800000;
 };
 
-template <> struct Lanes<double> {
+template <>
+struct Lanes<double> {
     typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
     typedef int64_t Bits __attribute__((vector_size(VECTOR_BYTES)));
     static constexpr double lowest = -708.0, highest = 709.0;
@@ -41,27 +44,42 @@ template <> struct Lanes<double> {
     static constexpr int64_t one = 0x3ff0000000000000;
 };
 
-template <class S> using Vector = typename Lanes<S>::Vector;
-template <class S> constexpr long V = VECTOR_BYTES / sizeof(S);
+template <class S>
+using Vector = typename Lanes<S>::Vector;
+template <class S>
+constexpr long V = VECTOR_BYTES / sizeof(S);
 
 // Memory that begins at a cache line: a vector that straddles two costs twice the loads, and several times the time
 // where the data comes from the second-level cache.
-template <class S> struct Aligned {
+template <class S>
+struct Aligned {
     using value_type = S;
     Aligned() = default;
-    template <class Other> Aligned(const Aligned<Other>&) {}
+    template <class Other>
+    Aligned(const Aligned<Other>&) {}
     S* allocate(std::size_t n) { return static_cast<S*>(::operator new(n * sizeof(S), std::align_val_t(64))); }
     void deallocate(S* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
-    template <class Other> bool operator==(const Aligned<Other>&) const { return true; }
-    template <class Other> bool operator!=(const Aligned<Other>&) const { return false; }
+    template <class Other>
+    bool operator==(const Aligned<Other>&) const {
+        return true;
+    }
+    template <class Other>
+    bool operator!=(const Aligned<Other>&) const {
+        return false;
+    }
 };
-template <class S> using Buffer = std::vector<S, Aligned<S>>;
+template <class S>
+using Buffer = std::vector<S, Aligned<S>>;
 
 // n rounded up to whole vectors.
-template <class S> inline long padded(long n) { return (n + V<S> - 1) / V<S> * V<S>; }
+template <class S>
+inline long padded(long n) {
+    return (n + V<S> - 1) / V<S> * V<S>;
+}
 
 // The first `left` lanes from memory, zeros behind them; all lanes if `left` is at least V.
-template <class S> inline Vector<S> load(const S* from, long left = V<S>) {
+template <class S>
+inline Vector<S> load(const S* from, long left = V<S>) {
     Vector<S> x;
     if (__builtin_expect(left >= V<S>, 1)) {
         std::memcpy(&x, from, sizeof x);
@@ -72,7 +90,8 @@ template <class S> inline Vector<S> load(const S* from, long left = V<S>) {
     return x;
 }
 
-template <class S> inline void store(S* to, Vector<S> x, long left = V<S>) {
+template <class S>
+inline void store(S* to, Vector<S> x, long left = V<S>) {
     if (__builtin_expect(left >= V<S>, 1)) {
         std::memcpy(to, &x, sizeof x);
     } else {
@@ -80,18 +99,20 @@ template <class S> inline void store(S* to, Vector<S> x, long left = V<S>) {
     }
 }
 
-template <class S> inline S sum(Vector<S> x) {
+template <class S>
+inline S sum(Vector<S> x) {
     S total = 0;
     for (long lane = 0; lane < V<S>; lane++) total += x[lane];
     return total;
 }
 
-constexpr double INVERSE_FACTORIALS[] = {1.0,         1.0,          1.0 / 2,       1.0 / 6,        1.0 / 24,
-                                         1.0 / 120,   1.0 / 720,    1.0 / 5040,    1.0 / 40320,    1.0 / 362880,
-                                         1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+constexpr double INVERSE_FACTORIALS[] = {
+    1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
 
 // e^x = 2^n e^r with n an integer and |r| <= ln(2) / 2; e^r by its Taylor series. NaN stays NaN.
-template <class S> inline Vector<S> exponential(Vector<S> x) {
+template <class S>
+inline Vector<S> exponential(Vector<S> x) {
     using L = Lanes<S>;
     const Vector<S> low = Vector<S>{} + L::lowest, high = Vector<S>{} + L::highest;
     const Vector<S> y = x < low ? low : (x > high ? high : x);
@@ -110,19 +131,27 @@ template <class S> inline Vector<S> exponential(Vector<S> x) {
     return x < low ? Vector<S>{} : result;
 }
 
-template <class S> inline Vector<S> sigmoid(Vector<S> x) { return S(1) / (S(1) + exponential<S>(-x)); }
+template <class S>
+inline Vector<S> sigmoid(Vector<S> x) {
+    return S(1) / (S(1) + exponential<S>(-x));
+}
 
-template <class S> inline Vector<S> hyperbolic_tangent(Vector<S> x) {
+template <class S>
+inline Vector<S> hyperbolic_tangent(Vector<S> x) {
     const Vector<S> decay = exponential<S>((x < 0 ? x : -x) * S(2));
     const Vector<S> size = (S(1) - decay) / (S(1) + decay);
     return x < 0 ? -size : size;
 }
 
 // ELU: x above zero, e^x - 1 below.
-template <class S> inline Vector<S> elu(Vector<S> x) {
+template <class S>
+inline Vector<S> elu(Vector<S> x) {
     const Vector<S> below = exponential<S>(x < 0 ? x : Vector<S>{}) - S(1);
     return x < 0 ? below : x;
 }
 
 // Derivative of ELU, from its result.
-template <class S> inline Vector<S> elu_slope(Vector<S> activated) { return activated < 0 ? activated + S(1) : Vector<S>{} + S(1); }
+template <class S>
+inline Vector<S> elu_slope(Vector<S> activated) {
+    return activated < 0 ? activated + S(1) : Vector<S>{} + S(1);
+}
