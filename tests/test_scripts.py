@@ -45,7 +45,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_train_then_evaluate(call: Call, tmp_path: Path) -> None:
     status, out, err = call("train_agent", *TRAIN, "-n", "64", "--seed", "3")
     assert (status, err) == (0, "")
-    assert "recipe CartPole-POMDP-v0" in out and "gamma=0.98" in out and "hidden_size=8" in out
+    assert "recipe CartPole-POMDP-v0" in out and "gamma=0.99" in out and "hidden_size=8" in out
     folder = Path("runs/CartPole-POMDP-v0/gru-s3")
     result = json.loads((folder / "result.json").read_text())
     assert f"{result['mean_return']:.1f} ± {result['std_return']:.1f}" in out

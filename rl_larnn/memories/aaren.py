@@ -19,7 +19,7 @@ Differs from the paper:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +113,7 @@ class AarenLayer(Memory):
 
     def _weights(self) -> BlockWeights:
         attention, decay = self.attention, self.attention.decay()
-        wide, _, narrow = self.feed_forward
+        wide, narrow = (cast("nn.Linear", self.feed_forward[index]) for index in (0, 2))
         return BlockWeights(
             self.attention_norm.weight,
             self.attention_norm.bias,

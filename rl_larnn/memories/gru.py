@@ -83,7 +83,7 @@ class _GruScan(torch.autograd.Function):
         if native.usable(gates, "gru"):
             native.run("gru_backward", (*saved, grad_hiddens, grad_gates, grad_inputs, grad_hidden), *before.shape)
         else:
-            _backward(*saved, grad_hiddens, grad_gates, grad_inputs, grad_hidden)
+            _backward(saved, grad_hiddens, grad_gates, grad_inputs, grad_hidden)
         grad_weight = grad_gates.flatten(0, 1).t() @ before.flatten(0, 1)
         return grad_inputs, grad_weight, grad_gates[:, :, 2 * width :].sum((0, 1)), grad_hidden, None
 
@@ -108,10 +108,10 @@ def _forward(
 
 
 def _backward(
-    gates: Tensor, candidates: Tensor, weight: Tensor, starts: Tensor, before: Tensor, grad_hiddens: Tensor,
-    grad_gates: Tensor, grad_inputs: Tensor, grad_hidden: Tensor,
-) -> None:  # fmt: skip
+    saved: tuple[Tensor, ...], grad_hiddens: Tensor, grad_gates: Tensor, grad_inputs: Tensor, grad_hidden: Tensor
+) -> None:
     """What the kernel ``gru_backward`` does, in torch: fills the last three."""
+    gates, candidates, weight, starts, before = saved
     width, any_start = weight.shape[1], starts.any(1).tolist()
     # Factors that do not depend on later steps, for all of them at once: d h_t / d(U h + b), per gate.
     reset, keep, candidate = gates.split(width, dim=2)
