@@ -1,4 +1,4 @@
-"""The checkpoint of a run: a folder that can be loaded at every instant, also in the middle of its replacement.
+"""Folders that can be loaded at every instant, also in the middle of their replacement: the checkpoint of a run.
 
 checkpoint.new  is written and synced        checkpoint loadable
 checkpoint      becomes checkpoint.old       checkpoint.old loadable
@@ -20,19 +20,25 @@ STATE = "state.json"
 
 
 def replace_checkpoint(run: Path, write: Callable[[Path], None]) -> Path:
-    """Write a new checkpoint and put it in the place of the old one.
+    """:func:`replace_folder` for the checkpoint."""
+    return replace_folder(run, "checkpoint", write)
+
+
+def replace_folder(run: Path, name: str, write: Callable[[Path], None]) -> Path:
+    """Write a new folder and put it in the place of the old one.
 
     :param run: the run folder
+    :param name: of the folder within
     :param write: fills the empty folder that it is given
-    :return: the checkpoint's folder
+    :return: the new folder in its place
     """
-    current, new, old = run / "checkpoint", run / "checkpoint.new", run / "checkpoint.old"
+    current, new, old = (run / f"{name}{suffix}" for suffix in ("", ".new", ".old"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     write(new)
     for path in [*new.iterdir(), new]:
         sync(path)
-    # Where a kill left only checkpoint.old, it stays until the new one is in place.
+    # Where a kill left only the old one, it stays until the new one is in place.
     if current.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(current, old)

@@ -36,6 +36,8 @@ class TrainConfig:
     :param settings: flat hyper-parameters over the recipe, see :mod:`rl_larnn.agents.overrides`
     :param env_kwargs: keyword arguments of the environment
     :param checkpoint_freq: environment steps between checkpoints; ``None``: a tenth of the training or 60 seconds
+    :param eval_freq: environment steps between the trials that pick the best agent so far; ``None``: a twentieth of the
+        training; 0: no trials, the last agent is the result
     :param eval_episodes: fresh episodes of the final evaluation
     :param vec_env: ``dummy`` (one process) or ``subproc`` (one process per environment)
     :param threads: threads of torch on the CPU; small networks are fastest with one
@@ -52,6 +54,7 @@ class TrainConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_freq: int | None = None
+    eval_freq: int | None = None
     eval_episodes: int = 100
     vec_env: str = "dummy"
     threads: int = 1
@@ -68,6 +71,7 @@ class Settings:
     device: str
     env_kwargs: Mapping[str, Any]
     checkpoint_freq: int | None
+    eval_freq: int | None
     eval_episodes: int
     vec_env: str
     threads: int
@@ -139,6 +143,7 @@ def resolve(config: TrainConfig) -> Settings:
         device=config.device,
         env_kwargs=env_kwargs,
         checkpoint_freq=config.checkpoint_freq,
+        eval_freq=config.eval_freq,
         eval_episodes=config.eval_episodes,
         vec_env=config.vec_env,
         threads=config.threads,
@@ -167,10 +172,11 @@ def _sized(recipe: Recipe, config: TrainConfig) -> Recipe:
 
 
 def _check_numbers(config: TrainConfig) -> None:
-    least = {"seed": 0, "n_timesteps": 1, "n_envs": 1, "checkpoint_freq": 1, "eval_episodes": 1, "threads": 1}
+    least = {"seed": 0, "n_timesteps": 1, "n_envs": 1, "checkpoint_freq": 1, "eval_freq": 0, "eval_episodes": 1}
+    least["threads"] = 1
     for name, smallest in least.items():
         value = getattr(config, name)
-        if value is None and name in ("n_timesteps", "n_envs", "checkpoint_freq"):
+        if value is None and name in ("n_timesteps", "n_envs", "checkpoint_freq", "eval_freq"):
             continue
         if not fits(value, int) or value < smallest:
             raise UserError(f"{name} must be a whole number of at least {smallest}, got {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rl_larnn.agents.best import BestCallback
 from rl_larnn.agents.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
 from rl_larnn.agents.checkpoint import find_checkpoint
 from rl_larnn.agents.checks import NonFiniteError
@@ -21,13 +22,16 @@ def learn(session: Session, progress_bar: bool) -> None:
     freq = settings.checkpoint_freq or max(total // 10, 1)
     checkpoints = CheckpointCallback(lambda: save_checkpoint(session), freq)
     bar = BarCallback(session.progress, total)
-    callbacks = [ProgressCallback(session.progress), checkpoints, StopCallback(interrupts)]
+    best = BestCallback(session, max(total // 20, 1) if settings.eval_freq is None else settings.eval_freq)
+    callbacks = [ProgressCallback(session.progress), best, checkpoints, StopCallback(interrupts)]
     with interrupts:
         try:
             # A total, counted on from the checkpoint, keeps the schedules on their original line.
             left = max(total - model.num_timesteps, 0)
             callback = [*callbacks, bar] if progress_bar else callbacks
             model.learn(left, callback=callback, reset_num_timesteps=not model.num_timesteps)
+            if best.every_steps and interrupts.number is None:
+                best.try_agent()
         except NonFiniteError as error:
             raise UserError(_non_finite(session, checkpoints, error)) from error
         except KeyboardInterrupt:
@@ -35,6 +39,7 @@ def learn(session: Session, progress_bar: bool) -> None:
             _stop(session, checkpoints, interrupts.number, fit=checkpoints.collecting)
         finally:
             bar.close()
+            best.close()
         if interrupts.number is not None:
             _stop(session, checkpoints, interrupts.number, fit=True)
         save_checkpoint(session)

@@ -74,8 +74,7 @@ RECIPES: dict[str, Recipe] = {
             "gru": {"gamma": 0.99, "gae_lambda": 0.9},
             "larnn": {"window": 8, "n_epochs": 10, "seq_len": 16, "gamma": 0.99, "gae_lambda": 0.9},
             # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
-            # The entropy bonus keeps the policy from settling, and then drifting, before the task is solved.
-            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, "ent_coef": 0.01},
+            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10},
         },
     ),
     "Pendulum-POMDP-v0": Recipe(

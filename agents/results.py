@@ -23,6 +23,7 @@ class Result:
 
     :param steps: environment steps learned from
     :param wall_s: seconds of training over all sessions, without the final evaluation
+    :param best_at_steps: steps after which the agent was at its best in a trial: the agent that was kept
     :param eval_episodes: fresh episodes behind ``mean_return`` and ``std_return`` (deterministic actions)
     :param mean_return_wiped: the same agent on the same episodes, its memory wiped before every step
     :param threshold: mean return that counts as solved, or ``None``
@@ -36,6 +37,7 @@ class Result:
     steps: int
     wall_s: float
     steps_per_s: float
+    best_at_steps: int
     eval_episodes: int
     mean_return: float
     std_return: float

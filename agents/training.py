@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from rl_larnn import native
+from rl_larnn.agents.best import hand_out, read_record
 from rl_larnn.agents.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
 from rl_larnn.agents.errors import Interrupted, UserError
@@ -167,10 +168,14 @@ def _compile(device: torch.device, visible: bool) -> None:
 
 
 def _finish(session: Session) -> Run:
-    """Evaluate what was saved, not what is in memory, and write the result."""
+    """Hand out the best agent, evaluate what was saved, not what is in memory, and write the result."""
     settings, progress, folder = session.settings, session.progress, session.folder
     wall_s, steps = progress.wall_s, session.model.num_timesteps
-    save_model(session.model, folder)
+    record = read_record(folder)
+    if record is None:
+        save_model(session.model, folder)
+    else:
+        hand_out(folder)
     loaded = load_run(folder, device=settings.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, settings.eval_episodes)
     wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, settings.eval_episodes)
@@ -181,6 +186,7 @@ def _finish(session: Session) -> Run:
         steps=steps,
         wall_s=round(wall_s, 3),
         steps_per_s=round(steps / wall_s, 1),
+        best_at_steps=steps if record is None else int(record["steps"]),
         eval_episodes=settings.eval_episodes,
         mean_return=evaluation.mean,
         std_return=evaluation.std,

@@ -39,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--vec-env", choices=VEC_ENVS, help="one process, or one per environment")
     parser.add_argument("--checkpoint-freq", type=int, help="steps between checkpoints; default a tenth or 60 s")
+    parser.add_argument("--eval-freq", type=int, help="steps between trials that pick the best agent; 0 keeps the last")
     parser.add_argument("--eval-episodes", type=int, help="episodes of the final evaluation (100)")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU (1)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -66,18 +67,17 @@ def announce(settings: Settings, folder: Path) -> None:
 
 def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
-    evaluate = Path(sys.argv[0]).with_name("evaluate_agent.py")
     table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
     table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.1f}")
     for label, value in reference_rows(result.env, result.threshold):
         table.add_row(label, value)
     solved = f"step {result.solved_at_steps}" if result.solved_at_steps else "not yet"
-    table.add_row("solved while training (last 100)", solved)
+    table.add_row("solved while training (last 100)", f"{solved}; this agent is of step {result.best_at_steps}")
     table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
     Console().print(table)
     print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}")
-    print(f"evaluate:    python {shlex.quote(str(evaluate))} {folder}")
+    print(f"evaluate:    python {shlex.quote(str(Path(sys.argv[0]).with_name('evaluate_agent.py')))} {folder}")
 
 
 def main() -> int:

@@ -1,0 +1,80 @@
+"""The best agent of a run is the one that is handed out, and looking for it changes nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rl_larnn.agents import best
+from rl_larnn.agents.evaluation.evaluate import Evaluation
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.progress import Progress
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.training import TrainConfig, resume, train
+
+ROLLOUT = 32
+TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, "learning_rate": 0.01}
+CONFIG = TrainConfig("CartPole-POMDP", "gru", n_timesteps=160, n_envs=2, settings=TINY, eval_episodes=2, device="cpu")
+
+
+def weights(model: RecurrentPPO) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten().clone() for parameter in model.policy.parameters()])
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[float], list[torch.Tensor]]]:
+    """The returns that the trials to come will have; and the weights that were tried."""
+    returns: list[float] = []
+    tried: list[torch.Tensor] = []
+
+    def pretend(model: RecurrentPPO, env: object, n_episodes: int) -> Evaluation:
+        tried.append(weights(model))
+        return Evaluation((returns.pop(0),), (7,))
+
+    monkeypatch.setattr(best, "evaluate", pretend)
+    yield returns, tried
+
+
+def test_the_best_agent_is_kept_and_the_later_of_equals(
+    planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path
+) -> None:
+    returns, tried = planned
+    returns += [10, 30, 20, 30, 5]
+    run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    assert returns == []
+    assert run.result.best_at_steps == 4 * ROLLOUT
+    torch.testing.assert_close(weights(load_run(run.folder).model), tried[3])
+    assert json.loads((run.folder / "best" / "best.json").read_text()) == {"steps": 128, "mean_return": 30}
+
+
+def test_a_resumed_run_remembers_the_best(planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path) -> None:
+    returns, tried = planned
+    returns += [10, 30, 20, 10, 5, 25, 29]
+    run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    longer = resume(run.folder, n_timesteps=160 + 2 * ROLLOUT)
+    assert returns == []
+    assert longer.result.steps == 160 + 2 * ROLLOUT and longer.result.best_at_steps == 2 * ROLLOUT
+    torch.testing.assert_close(weights(load_run(run.folder).model), tried[1])
+
+
+def test_trials_leave_the_training_as_it_is(tmp_path: Path) -> None:
+    runs = {freq: train(replace(CONFIG, run_dir=tmp_path / str(freq), eval_freq=freq)) for freq in (0, ROLLOUT)}
+    without, tried = (load_run(run.folder / "checkpoint" / "..").folder for run in runs.values())
+    ends = [RecurrentPPO.load(folder / "checkpoint" / "model.zip", device="cpu") for folder in (without, tried)]
+    torch.testing.assert_close(weights(ends[0]), weights(ends[1]), rtol=0, atol=0)
+    assert runs[0].curve and [point[:2] for point in runs[0].curve] == [point[:2] for point in runs[ROLLOUT].curve]
+    assert not (runs[0].folder / "best").exists() and runs[0].result.best_at_steps == 160
+
+
+def test_trials_are_off_the_clock() -> None:
+    progress = Progress()
+    before = progress.wall_s
+    with progress.paused():
+        torch.randn(300, 300) @ torch.randn(300, 300)
+        inside = progress.wall_s - before
+    assert progress.wall_s - before < inside + 0.001
