@@ -5,6 +5,7 @@ Letters: B batch rows, H hidden, N tokens read so far.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -57,40 +58,50 @@ class CachedTransformer(nn.Module):
         return x + self.feed_forward(x)
 
 
+def _medians(steps: dict[int, Callable[[int], object]], seconds: float = 10.0) -> dict[int, float]:
+    """Median seconds of each step, taken in turns; fewer than :data:`TRIALS` where that would take too long."""
+    taken: dict[int, list[float]] = {place: [] for place in steps}
+    began = time.perf_counter()
+    for trial in range(TRIALS):
+        for place, step in steps.items():
+            begin = time.perf_counter()
+            step(trial)
+            taken[place].append(time.perf_counter() - begin)
+        if time.perf_counter() - began > seconds:
+            break
+    return {place: statistics.median(times) for place, times in taken.items()}
+
+
 @torch.no_grad()
 def _memory_costs(memory: Memory, rows: int, places: Sequence[int]) -> dict[int, Cost]:
-    """Read a stream to each place in turn; a step is timed as it is taken when acting, as a scan of length one."""
+    """Read a stream up to each place, then time a step from there, as it is taken when acting: a scan of length one."""
     state, starts = memory.initial_state(rows), torch.zeros(1, rows, dtype=torch.bool)
-    xs, read, found = torch.randn(64, 1, rows, UNITS), 0, {}
+    xs, read, states = torch.randn(64, 1, rows, UNITS), 0, {}
     for place in sorted(places):
         while read < place:
             state = memory.scan(xs[read % 64], state, starts)[1]
             read += 1
-        taken = []
-        for trial in range(TRIALS):
-            begin = time.perf_counter()
-            memory.scan(xs[trial % 64], state, starts)
-            taken.append(time.perf_counter() - begin)
-        size = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
-        found[place] = Cost(sorted(taken)[TRIALS // 2], size)
-    return found
+        states[place] = state
+
+    def step(place: int) -> Callable[[int], object]:
+        return lambda trial: memory.scan(xs[trial % 64], states[place], starts)
+
+    sizes = {place: sum(leaf.numel() * leaf.element_size() for leaf in leaves(states[place])) for place in places}
+    medians = _medians({place: step(place) for place in places})
+    return {place: Cost(medians[place], sizes[place]) for place in places}
 
 
 @torch.no_grad()
 def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
     """The cache is filled with random tokens up to each place: what a step costs does not depend on their values."""
-    transformer, xs, found = CachedTransformer(rows, max(places) + 1), torch.randn(64, rows, UNITS), {}
-    for place in places:
-        taken = []
-        for trial in range(TRIALS):
-            begin = time.perf_counter()
-            transformer.step(xs[trial % 64], place)
-            taken.append(time.perf_counter() - begin)
-            if sum(taken) > 5.0:
-                break
-        kept = 2 * rows * UNITS * place * transformer.cache.element_size()
-        found[place] = Cost(sorted(taken)[len(taken) // 2], kept)
-    return found
+    transformer, xs = CachedTransformer(rows, max(places) + 1), torch.randn(64, rows, UNITS)
+
+    def step(place: int) -> Callable[[int], object]:
+        return lambda trial: transformer.step(xs[trial % 64], place)
+
+    medians = _medians({place: step(place) for place in places})
+    token = 2 * rows * UNITS * transformer.cache.element_size()
+    return {place: Cost(medians[place], token * place) for place in places}
 
 
 def measure_steps(rows: int, places: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[int, Cost]]:
