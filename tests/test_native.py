@@ -63,6 +63,17 @@ def test_any_size_and_several_threads(name: str, rows: int, hidden: int, heads: 
 
 
 @needs_kernels
+@pytest.mark.parametrize("rows", range(1, 18))
+def test_any_number_of_rows(rows: int) -> None:
+    """The matrix product takes eight rows at a time and has a tile for each rest."""
+    torch.manual_seed(rows)
+    memory = MEMORIES["lstm"](3, 5).double()
+    data = sequence(memory, torch.rand(4, rows) < 0.2)
+    with torch.no_grad():
+        assert_same(memory.scan(*data), Memory.scan(memory, *data), 1e-9)
+
+
+@needs_kernels
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gates_far_in_saturation(case: Case) -> None:
     """Inputs so large that a careless exponential overflows."""
