@@ -60,6 +60,11 @@ def test_what_a_memory_carries_does_not_grow(monkeypatch: pytest.MonkeyPatch) ->
         assert grown == (40 if name == TRANSFORMER else 1)
 
 
+def test_time_of_a_stream_by_hand() -> None:
+    """10 steps of 1 s; then 10 more, from 1 s up to 3 s: 2 s each on average."""
+    assert acting.cumulative_seconds({20: acting.Cost(3.0, 0), 10: acting.Cost(1.0, 0)}) == 30.0
+
+
 def test_the_contestants_are_alike() -> None:
     contestants = agents("CartPole-POMDP-v0", 8, ["none", "lstm"], "cpu")
     assert list(contestants) == [PPO_NAME, "none", "lstm", CONTRIB]

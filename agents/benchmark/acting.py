@@ -5,9 +5,10 @@ Letters: B batch rows, H hidden, N tokens read so far.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,13 @@ class Cost(NamedTuple):
 
     seconds: float  # median of one step
     bytes: int  # of all that has to be carried to the next step
+
+
+def cumulative_seconds(costs: Mapping[int, Cost]) -> float:
+    """Time of the whole stream up to the last place: a straight line between places, level before the first."""
+    (first, cost), *_ = places = sorted(costs.items())
+    between = ((b - a) * (x.seconds + y.seconds) / 2 for (a, x), (b, y) in itertools.pairwise(places))
+    return first * cost.seconds + sum(between)
 
 
 class CachedTransformer(nn.Module):

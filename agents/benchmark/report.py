@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rl_larnn.agents.benchmark.acting import Cost
+from rl_larnn.agents.benchmark.acting import Cost, cumulative_seconds
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
 from rl_larnn.agents.errors import UserError
@@ -93,9 +93,17 @@ class Report:
             found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
         for batch, costs in self.steps.items():
             places = list(next(iter(costs.values())))
-            header = ["one step, us (kB carried)", *(f"after {place:,}" for place in places)]
+            header = [
+                "one step, us (kB carried)",
+                *(f"after {place:,}" for place in places),
+                f"all {max(places):,} steps, s",
+            ]
             rows = [
-                [name, *(f"{cost.seconds * 1e6:,.0f} ({cost.bytes / 1e3:,.0f})" for cost in at.values())]
+                [
+                    name,
+                    *(f"{cost.seconds * 1e6:,.0f} ({cost.bytes / 1e3:,.1f})" for cost in at.values()),
+                    f"{cumulative_seconds(at):,.1f}",
+                ]
                 for name, at in costs.items()
             ]
             found.append((f"Acting, batch of {batch}", header, rows))
