@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 
 from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
@@ -19,8 +20,21 @@ class ContinuedEvents(TensorBoardOutputFormat):
 
     def __init__(self, folder: Path, steps: int) -> None:
         # In place of the parent's constructor, which cannot pass on the purge.
+        _let_the_second_pass(folder)
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)
         self._is_closed = False
+
+
+def _let_the_second_pass(folder: Path) -> None:
+    """Wait until a new file of events is named after a later second than those that are there.
+
+    Readers go through the files by name, and the name holds the second; of two sessions in one second, the later
+    might be read first, and its purge would find nothing.
+    """
+    stamps = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    newest = max((int(stamp) for stamp in stamps if stamp.isdecimal()), default=0)
+    while newest - 2 < time.time() < newest + 1:  # not for files from a clock that ran ahead
+        time.sleep(0.02)
 
 
 class ContinuedCurve(CSVOutputFormat):
