@@ -3,15 +3,21 @@
 Letters: T time, B batch rows, A heads, D head width.
 
 With scores s and values v, the output after token t is the average of v_1 ... v_t with weights proportional to
-exp(s_i - c (t - i)), where c >= 0 is the head's decay (c = 0 is plain attention). The average is carried in three
-numbers per head, as in "Attention as an RNN" (Feng et al., 2024, arXiv 2405.13956, sections 3.1 and 3.2):
+exp(s_i - c_{i+1} - ... - c_t), where c_t is the decay with which token t ages all that came before it: the same at
+every step, or a function of the token (a forget gate of exp(-c_t)). c = 0 is plain attention; c > 0 prefers what is
+recent, c < 0 what came first. The average is carried in three numbers per head, as in "Attention as an RNN" (Feng et
+al., 2024, arXiv 2405.13956, sections 3.1 and 3.2):
 
-    m  the running maximum of the scores            m_t = max(m_{t-1} - c, s_t)
-    u  the sum of the weights relative to m         u_t = u_{t-1} exp(m_{t-1} - c - m_t) + exp(s_t - m_t)
-    w  the weighted sum of values relative to m     w_t = w_{t-1} exp(m_{t-1} - c - m_t) + v_t exp(s_t - m_t)
+    m  the running maximum of the scores            m_t = max(m_{t-1} - c_t, s_t)
+    u  the sum of the weights relative to m         u_t = u_{t-1} exp(m_{t-1} - c_t - m_t) + exp(s_t - m_t)
+    w  the weighted sum of values relative to m     w_t = w_{t-1} exp(m_{t-1} - c_t - m_t) + v_t exp(s_t - m_t)
 
 and the output is w_t / u_t. (m + k, u exp(-k), w exp(-k)) is the same memory for every k, so the maximum needs no
 gradient and is detached.
+
+The clock, log(u_t / exp(s_t - m_t)), says how much weight lies in the memory for each unit that the newest token has:
+0 at the first token and log t for equal scores without decay. It is the normaliser that the division takes away, in
+units that stay meaningful however far the scores have wandered.
 
 With phases p, the features of a head are D / 2 pairs, and each step turns those of w_{t-1} by p before v_t is added.
 The output is then the average of the v_i turned by p (t - i), from which a linear layer can read what was shown how
@@ -40,6 +46,10 @@ from rl_larnn.state import select
 BLOCK = 64
 
 
+#: The clock stops at this, about five hundred million tokens of equal weight.
+LATEST = 20.0
+
+
 class AverageState(NamedTuple):
     """A running softmax average per head; zeros mean "nothing read yet"."""
 
@@ -60,16 +70,22 @@ def turn(values: Tensor, angle: Tensor) -> Tensor:
 
 
 def average_step(
-    score: Tensor, value: Tensor, decay: Tensor | None, state: AverageState, phase: Tensor | None = None
+    score: Tensor,
+    value: Tensor,
+    decay: Tensor | None,
+    state: AverageState,
+    phase: Tensor | None = None,
+    clock: bool = False,
 ) -> tuple[Tensor, AverageState]:
     """Read one token.
 
     :param score: ``(B, A)``
     :param value: ``(B, A, D)``
-    :param decay: c, ``(A,)``, at least 0; None for 0
+    :param decay: c, ``(A,)`` or ``(B, A)``; None for 0
     :param state: the average of the tokens so far
     :param phase: p, ``(A, D / 2)`` in radians; None for 0
-    :return: the average with this token in it ``(B, A, D)``, and the state that holds it
+    :param clock: append the clock, at most :data:`LATEST`
+    :return: the average with this token in it ``(B, A, D)``, or ``(B, A, D + 1)``, and the state that holds it
     """
     old = _log_scale(state, decay)
     maximum = torch.maximum(old, score).detach()
@@ -78,7 +94,8 @@ def average_step(
     denominator = state.denominator * keep + take
     old_numerator = state.numerator if phase is None else turn(state.numerator, phase)
     numerator = old_numerator * keep.unsqueeze(-1) + value * take.unsqueeze(-1)
-    return numerator / denominator.unsqueeze(-1), AverageState(maximum, denominator, numerator)
+    average, after = numerator / denominator.unsqueeze(-1), AverageState(maximum, denominator, numerator)
+    return (_with_clock(average, denominator.log() + maximum - score) if clock else average), after
 
 
 def average_scan(
@@ -88,27 +105,34 @@ def average_scan(
     state: AverageState,
     starts: Tensor,
     phase: Tensor | None = None,
+    clock: bool = False,
 ) -> tuple[Tensor, AverageState]:
     """Read a sequence: equal to :func:`average_step` repeated.
 
     :param scores: ``(T, B, A)``
     :param values: ``(T, B, A, D)``
-    :param decay: c, ``(A,)``, at least 0; None for 0
+    :param decay: c, ``(A,)`` or ``(T, B, A)``; None for 0
     :param state: the average carried in
     :param starts: ``(T, B)`` bool; true forgets everything before that token
     :param phase: p, ``(A, D / 2)`` in radians; None for 0
-    :return: averages ``(T, B, A, D)`` and the state after the last token
+    :param clock: append the clock, at most :data:`LATEST`
+    :return: averages ``(T, B, A, D)``, or ``(T, B, A, D + 1)``, and the state after the last token
     """
     if native.usable(values, "average") and (phase is None or values.is_cpu):
         decay = scores.new_zeros(scores.shape[2]) if decay is None else decay
-        averages, *last = native.apply(_AverageScan, scores, values, decay, *state, starts, phase)
-        return averages, AverageState(*last)
+        averages, clocks, *last = native.apply(_AverageScan, scores, values, decay, *state, starts, phase, clock)
+        return (averages if clocks is None else _with_clock(averages, clocks)), AverageState(*last)
     outputs = []
     for begin in range(0, len(scores), BLOCK):
         part = slice(begin, begin + BLOCK)
-        output, state = _block(scores[part], values[part], decay, state, starts[part], phase)
+        part_decay = decay[part] if decay is not None and decay.dim() == 3 else decay
+        output, state = _block(scores[part], values[part], part_decay, state, starts[part], phase, clock)
         outputs.append(output)
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), state
+
+
+def _with_clock(averages: Tensor, clocks: Tensor) -> Tensor:
+    return torch.cat([averages, clocks.clamp(max=LATEST).unsqueeze(-1)], -1)
 
 
 class _AverageScan(torch.autograd.Function):
@@ -116,13 +140,14 @@ class _AverageScan(torch.autograd.Function):
 
     dv_t = a exp(s_t - m_t),   ds_t = exp(s_t - m_t) (a v_t + b),   d(log keep_t) = keep_t (a w_{t-1} + b u_{t-1}),
 
-    where keep_t = exp(m_{t-1} - c - m_t) also carries a and b to the step before, and a with phases turned back by p.
+    where keep_t = exp(m_{t-1} - c_t - m_t) also carries a and b to the step before, and a with phases turned back by p.
+    A gradient g of the clock adds g / u_t to b and -g to ds_t.
     """
 
     @staticmethod
     def forward(
         ctx: Any, scores: Tensor, values: Tensor, decay: Tensor,
-        maximum: Tensor, denominator: Tensor, numerator: Tensor, starts: Tensor, phase: Tensor | None,
+        maximum: Tensor, denominator: Tensor, numerator: Tensor, starts: Tensor, phase: Tensor | None, clock: bool,
     ) -> Any:  # fmt: skip
         scores, values, starts = scores.contiguous(), values.contiguous(), starts.contiguous()
         first = (denominator.contiguous(), numerator.contiguous())
@@ -131,14 +156,24 @@ class _AverageScan(torch.autograd.Function):
         keeps, takes, denominators = scores.new_empty(3, *scores.shape).unbind()
         written = (*last, outputs, keeps, takes, denominators)
         turns = None if phase is None else torch.stack([phase.cos(), phase.sin()])
-        native.run("average_forward", (scores, values, decay.contiguous(), turns, starts, *written), *values.shape)
+        every_step = int(decay.dim() == 3)
+        read = (scores, values, decay.contiguous(), turns, starts)
+        native.run("average_forward", (*read, *written), *values.shape, every_step)
         ctx.save_for_backward(values, turns, starts, outputs, keeps, takes, denominators, *first)
         ctx.mark_non_differentiable(last[0])
-        return outputs, *last
+        ctx.every_step = every_step
+        return outputs, denominators.log() - takes.log() if clock else None, *last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, _: Tensor, grad_denominator: Tensor, grad_numerator: Tensor) -> Any:
+    def backward(
+        ctx: Any,
+        grad_outputs: Tensor,
+        grad_clocks: Tensor | None,
+        _: Tensor,
+        grad_denominator: Tensor,
+        grad_numerator: Tensor,
+    ) -> Any:
         values = ctx.saved_tensors[0]
         into = [grad.clone(memory_format=torch.contiguous_format) for grad in (grad_denominator, grad_numerator)]
         grad_scores, grad_keeps = values.new_empty(2, *values.shape[:3]).unbind()
@@ -146,9 +181,11 @@ class _AverageScan(torch.autograd.Function):
         turns = ctx.saved_tensors[1]
         grad_phases = None if turns is None else values.new_zeros(*values.shape[1:3], values.shape[3] // 2)
         written = (*into, grad_scores, grad_values, grad_keeps, grad_phases)
-        native.run("average_backward", (*ctx.saved_tensors, grad_outputs.contiguous(), *written), *values.shape)
+        grads = (grad_outputs.contiguous(), None if grad_clocks is None else grad_clocks.contiguous())
+        native.run("average_backward", (*ctx.saved_tensors, *grads, *written), *values.shape)
         grad_phase = None if grad_phases is None else grad_phases.sum(0)
-        return grad_scores, grad_values, -grad_keeps.sum((0, 1)), grad_keeps[0], *into, None, grad_phase
+        grad_decay = -grad_keeps if ctx.every_step else -grad_keeps.sum((0, 1))
+        return grad_scores, grad_values, grad_decay, grad_keeps[0], *into, None, grad_phase, None
 
 
 def _log_scale(state: AverageState, decay: Tensor | None) -> Tensor:
@@ -158,11 +195,17 @@ def _log_scale(state: AverageState, decay: Tensor | None) -> Tensor:
 
 
 def _block(
-    scores: Tensor, values: Tensor, decay: Tensor | None, state: AverageState, starts: Tensor, phase: Tensor | None
+    scores: Tensor,
+    values: Tensor,
+    decay: Tensor | None,
+    state: AverageState,
+    starts: Tensor,
+    phase: Tensor | None,
+    clock: bool,
 ) -> tuple[Tensor, AverageState]:
-    if not _all_finite(scores, values, state):
+    if not _all_finite(scores, values, decay, state):
         # A masked product still computes 0 * NaN = NaN, so a bad token would leak into other episodes.
-        return _loop(scores, values, decay, state, starts, phase)
+        return _loop(scores, values, decay, state, starts, phase, clock)
     # The carried memory is one more token, of score m, with w for its value and u for its weight.
     carried = _log_scale(state, None).unsqueeze(0)
     logits = _logits(torch.cat([carried, scores]), decay, starts)  # (B, A, T, 1 + T)
@@ -178,6 +221,8 @@ def _block(
     if phase is not None:
         numerator = turn(numerator, phase.unsqueeze(1) * time[1:].view(1, -1, 1))
     outputs = (numerator / denominator).permute(2, 0, 1, 3)  # (T, B, A, D)
+    if clock:
+        outputs = _with_clock(outputs, (denominator.log() + maximum).squeeze(-1).permute(2, 0, 1) - scores)
     return outputs, AverageState(maximum[:, :, -1, 0], denominator[:, :, -1, 0], numerator[:, :, -1])
 
 
@@ -192,23 +237,33 @@ def _logits(scores: Tensor, decay: Tensor | None, starts: Tensor) -> Tensor:
     age = time[1:, None] - time[None, :]  # (T, 1 + T)
     visible = (episode[:, 1:, None] == episode[:, None, :]) & (age >= 0)  # (B, T, 1 + T)
     logits = scores.permute(1, 2, 0).unsqueeze(2)  # (B, A, 1, 1 + T)
-    if decay is not None:
+    if decay is not None and decay.dim() == 3:
+        total = torch.cat([decay.new_zeros(1, *decay.shape[1:]), decay]).cumsum(0).permute(1, 2, 0)  # (B, A, 1 + T)
+        logits = logits + total.unsqueeze(2) - total[:, :, 1:].unsqueeze(3)
+    elif decay is not None:
         # Ages, not time stamps, meet the decay: c * t of a long run would eat up the digits of the score.
         logits = logits - decay.view(-1, 1, 1) * age.clamp(min=0)
     return logits.masked_fill(~visible.unsqueeze(1), -torch.inf)
 
 
-def _all_finite(scores: Tensor, values: Tensor, state: AverageState) -> bool:
-    total = scores.detach().sum() + values.detach().sum() + sum(leaf.detach().sum() for leaf in state)
-    return bool(torch.isfinite(total))
+def _all_finite(scores: Tensor, values: Tensor, decay: Tensor | None, state: AverageState) -> bool:
+    read = (scores, values, *state) if decay is None else (scores, values, decay, *state)
+    return bool(torch.isfinite(sum((tensor.detach().sum() for tensor in read), scores.new_zeros(()))))
 
 
 def _loop(
-    scores: Tensor, values: Tensor, decay: Tensor | None, state: AverageState, starts: Tensor, phase: Tensor | None
+    scores: Tensor,
+    values: Tensor,
+    decay: Tensor | None,
+    state: AverageState,
+    starts: Tensor,
+    phase: Tensor | None,
+    clock: bool,
 ) -> tuple[Tensor, AverageState]:
     initial = AverageState(*(torch.zeros_like(leaf) for leaf in state))
+    decays = decay if decay is not None and decay.dim() == 3 else [decay] * len(scores)
     outputs = []
-    for score, value, start in zip(scores, values, starts, strict=True):
-        output, state = average_step(score, value, decay, select(start, initial, state), phase)
+    for score, value, aging, start in zip(scores, values, decays, starts, strict=True):
+        output, state = average_step(score, value, aging, select(start, initial, state), phase, clock)
         outputs.append(output)
     return torch.stack(outputs), state

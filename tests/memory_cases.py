@@ -71,6 +71,10 @@ VARIANTS = [
     Case("aaren", {"recency": "none"}),
     Case("aaren", {"phases": True, "heads": 2}),
     Case("aaren", {"phases": True, "recency": "none", "heads": 1}),
+    Case("aaren", {"recency": "gate"}),
+    Case("aaren", {"clock": True}),
+    Case("aaren", {"gate": True}),
+    Case("aaren", {"recency": "gate", "phases": True, "clock": True, "gate": True, "heads": 2}),
 ]
 
 CASES = DEFAULTS + VARIANTS

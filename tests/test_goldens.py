@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rl_larnn import scan
 from rl_larnn.memories import Gru, Lstm, Memory
-from rl_larnn.memories.aaren import AarenLayer
+from rl_larnn.memories.aaren import AarenLayer, AarenOptions
 from rl_larnn.memories.gru import GruLayer
 from rl_larnn.memories.larnn import LarnnLayer, LarnnState, sinusoids
 from rl_larnn.memories.lstm import LstmLayer
@@ -204,8 +204,8 @@ def parameter_count(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("heads", [1, 8, 64])
 def test_an_aaren_block_has_the_published_number_of_parameters(heads: int) -> None:
-    assert parameter_count(AarenLayer(512, heads, "none", phases=False)) == 3_152_896
-    assert parameter_count(AarenLayer(512, heads, "decay", phases=False)) == 3_152_896 + heads
+    assert parameter_count(AarenLayer(512, heads, AarenOptions("none"))) == 3_152_896
+    assert parameter_count(AarenLayer(512, heads, AarenOptions("decay"))) == 3_152_896 + heads
 
 
 def torch_twin(memory: Memory, kind: type[nn.LSTM] | type[nn.GRU], order: list[int]) -> nn.RNNBase:

@@ -31,19 +31,27 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "run", gpu.run)
 
 
-def outputs_and_gradients(starts: Tensor, width: int, used: bool) -> list[Tensor]:
-    """Averages, last state and all gradients; with an empty state before the sequence unless it is ``used``."""
+def outputs_and_gradients(starts: Tensor, width: int, used: bool, every_step: bool) -> list[Tensor]:
+    """Averages, clock, last state and all gradients.
+
+    :param used: with a state before the sequence that is not empty
+    :param every_step: another decay at each token
+    """
     generator = torch.Generator().manual_seed(4)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE, DTYPE)
 
     (steps, rows), heads = starts.shape, 3
-    inputs = [3 * draw(steps, rows, heads), draw(steps, rows, heads, width), draw(heads).abs()]
+    inputs = [
+        3 * draw(steps, rows, heads),
+        draw(steps, rows, heads, width),
+        draw(steps, rows, heads) if every_step else draw(heads).abs(),
+    ]
     state = [draw(rows, heads), draw(rows, heads).abs() * used, draw(rows, heads, width) * used]
     for tensor in (*inputs, *state):
         tensor.requires_grad_()
-    averages, last = average_scan(*inputs, AverageState(*state), starts.to(DEVICE))  # type: ignore[call-arg]
+    averages, last = average_scan(*inputs, AverageState(*state), starts.to(DEVICE), clock=True)  # type: ignore[misc]
     results: list[Any] = [averages, last.denominator, last.numerator]
     loss = sum((result * draw(*result.shape)).sum() for result in results)
     return [*results, last.maximum, *torch.autograd.grad(loss, [*inputs, *state])]
@@ -51,7 +59,8 @@ def outputs_and_gradients(starts: Tensor, width: int, used: bool) -> list[Tensor
 
 @pytest.mark.parametrize("width", [1, 5, 16])
 @pytest.mark.parametrize("used", [True, False])
-def test_the_average_is_that_of_torch(on_gpu: None, width: int, used: bool) -> None:
+@pytest.mark.parametrize("every_step", [True, False])
+def test_the_average_is_that_of_torch(on_gpu: None, width: int, used: bool, every_step: bool) -> None:
     with pytest.MonkeyPatch.context() as torch_only:
         torch_only.setattr(native, "usable", lambda like, kernel: False)
         flags: list[Tensor] = []
@@ -61,9 +70,9 @@ def test_the_average_is_that_of_torch(on_gpu: None, width: int, used: bool) -> N
         @given(starts=start_flags(11, 2))
         def collect(starts: Tensor) -> None:
             flags.append(starts)
-            expected.append(outputs_and_gradients(starts, width, used))
+            expected.append(outputs_and_gradients(starts, width, used, every_step))
 
         collect()
     for starts, right in zip(flags, expected, strict=True):
-        for left, other in zip(outputs_and_gradients(starts, width, used), right, strict=True):
+        for left, other in zip(outputs_and_gradients(starts, width, used, every_step), right, strict=True):
             torch.testing.assert_close(left, other, rtol=TOLERANCE, atol=TOLERANCE)

@@ -43,9 +43,21 @@ def threads() -> Iterator[None]:
 
 @needs_kernels
 @pytest.mark.parametrize(("rows", "hidden", "heads"), SIZES)
-@pytest.mark.parametrize("name", ["lstm", "gru", "larnn", "aaren"])
-def test_any_size_and_several_threads(name: str, rows: int, hidden: int, heads: int, threads: None) -> None:
-    options = {"heads": heads} if name in ("larnn", "aaren") else {}
+@pytest.mark.parametrize(
+    ("name", "switches"),
+    [
+        ("lstm", {}),
+        ("gru", {}),
+        ("larnn", {}),
+        ("aaren", {}),
+        ("aaren", {"recency": "gate", "clock": True, "gate": True}),
+    ],
+    ids=["lstm", "gru", "larnn", "aaren", "aaren-switches"],
+)
+def test_any_size_and_several_threads(
+    name: str, switches: dict[str, Any], rows: int, hidden: int, heads: int, threads: None
+) -> None:
+    options = {"heads": heads, **switches} if name in ("larnn", "aaren") else {}
     torch.manual_seed(3)
     memory = MEMORIES[name](5, hidden, **options).double()
 

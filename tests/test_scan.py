@@ -16,13 +16,16 @@ from memory_cases import assert_same, start_flags
 from torch import Tensor
 
 from rl_larnn import scan
-from rl_larnn.scan import AverageState, average_scan, average_step
+from rl_larnn.scan import LATEST, AverageState, average_scan, average_step
 from rl_larnn.state import leaves, map_state, select
 
 ROWS, HEADS, WIDTH = 3, 2, 4
 
+#: In the place of a decay per head.
+PER_TOKEN: list[float] = []
+
 #: Something with the arguments of :func:`average_scan`.
-Run = Callable[[Tensor, Tensor, Tensor | None, AverageState, Tensor, Tensor | None], tuple[Tensor, Any]]
+Run = Callable[[Tensor, Tensor, Tensor | None, AverageState, Tensor, Tensor | None, bool], tuple[Tensor, Any]]
 
 
 class Tokens(NamedTuple):
@@ -34,6 +37,7 @@ class Tokens(NamedTuple):
     state: AverageState
     starts: Tensor
     phase: Tensor | None = None
+    clock: bool = False
 
 
 def empty(rows: int = ROWS, dtype: torch.dtype = torch.float64) -> AverageState:
@@ -50,8 +54,12 @@ def tokens(
     decays: list[float] | None = None,
     carried: bool = True,
     phases: bool = False,
+    clock: bool = False,
 ) -> Tokens:
-    """Random tokens with scores up to about ``spread``, after a carried average that one row in three lacks."""
+    """Random tokens with scores up to about ``spread``, after a carried average that one row in three lacks.
+
+    :param decays: per head; :data:`PER_TOKEN` for random ones of both signs, another at each token
+    """
     generator = torch.Generator().manual_seed(5)
 
     def draw(*shape: int) -> Tensor:
@@ -62,25 +70,31 @@ def tokens(
     old = AverageState(spread * draw(rows, HEADS), 0.1 + draw(rows, HEADS).abs(), draw(rows, HEADS, WIDTH))
     without = torch.arange(rows) % 3 == (1 if carried else torch.arange(rows) % 3)
     decay = None if decays is None else torch.tensor(decays, dtype=torch.float64)
+    if decays is PER_TOKEN:
+        decay = draw(steps, rows, HEADS)
     values, state = draw(steps, rows, HEADS, WIDTH), select(without, empty(rows), old)
-    return Tokens(scores, values, decay, state, starts, 3 * draw(HEADS, WIDTH // 2) if phases else None)
+    return Tokens(scores, values, decay, state, starts, 3 * draw(HEADS, WIDTH // 2) if phases else None, clock)
 
 
 def softmax_average(given_tokens: Tokens, t: int, b: int) -> Tensor:
     """The output at step t of row b ``(A, D)``: one softmax over all that its episode has shown."""
-    scores, values, decay, state, starts, phase = given_tokens
-    decay = scores.new_zeros(HEADS) if decay is None else decay
+    scores, values, decay, state, starts, phase, clock = given_tokens
+    decay = (scores.new_zeros(HEADS) if decay is None else decay).expand(scores.shape)[:, b]
     phase = scores.new_zeros(HEADS, WIDTH // 2) if phase is None else phase
     opened = starts[: t + 1, b].nonzero().flatten().tolist()
     first = opened[-1] if opened else 0
     age = torch.arange(t - first, -1, -1).unsqueeze(1)
-    logits, seen = scores[first : t + 1, b] - age * decay, turned(values[first : t + 1, b], age.unsqueeze(2) * phase)
+    aged = torch.stack([decay[i + 1 : t + 1].sum(0) for i in range(first, t + 1)])
+    logits, seen = scores[first : t + 1, b] - aged, turned(values[first : t + 1, b], age.unsqueeze(2) * phase)
     if not opened and bool((state.denominator[b] > 0).all()):  # the carried average counts as one more token
-        carried = state.maximum[b] + state.denominator[b].log() - (t + 1) * decay
+        carried = state.maximum[b] + state.denominator[b].log() - decay[: t + 1].sum(0)
         logits = torch.cat([carried.unsqueeze(0), logits])
         average = state.numerator[b] / state.denominator[b].unsqueeze(-1)
         seen = torch.cat([turned(average, (t + 1) * phase).unsqueeze(0), seen])
-    return (torch.softmax(logits, 0).unsqueeze(-1) * seen).sum(0)
+    average = (torch.softmax(logits, 0).unsqueeze(-1) * seen).sum(0)
+    if not clock:
+        return average
+    return torch.cat([average, (logits.logsumexp(0) - scores[t, b]).clamp(max=LATEST).unsqueeze(-1)], -1)
 
 
 def turned(values: Tensor, angle: Tensor) -> Tensor:
@@ -96,9 +110,10 @@ def written_out(
     state: AverageState,
     starts: Tensor,
     phase: Tensor | None = None,
+    clock: bool = False,
 ) -> tuple[Tensor, None]:
     """:func:`softmax_average` for every step and row, ``(T, B, A, D)``."""
-    given_tokens = Tokens(scores, values, decay, state, starts, phase)
+    given_tokens = Tokens(scores, values, decay, state, starts, phase, clock)
     steps, rows = starts.shape
     return torch.stack(
         [torch.stack([softmax_average(given_tokens, t, b) for b in range(rows)]) for t in range(steps)]
@@ -112,16 +127,18 @@ def by_steps(
     state: AverageState,
     starts: Tensor,
     phase: Tensor | None = None,
+    clock: bool = False,
 ) -> tuple[Tensor, AverageState]:
+    decays = decay if decay is not None and decay.dim() == 3 else [decay] * len(scores)
     outputs = []
     initial = map_state(torch.zeros_like, state)
-    for score, value, start in zip(scores, values, starts, strict=True):
-        output, state = average_step(score, value, decay, select(start, initial, state), phase)
+    for score, value, aging, start in zip(scores, values, decays, starts, strict=True):
+        output, state = average_step(score, value, aging, select(start, initial, state), phase, clock)
         outputs.append(output)
     return torch.stack(outputs), state
 
 
-decay_choices = st.sampled_from([None, [0.0, 0.01], [0.3, 5.0]])
+decay_choices = st.sampled_from([None, [0.0, 0.01], [0.3, 5.0], [-0.3, -2.0], PER_TOKEN])
 
 
 @pytest.fixture(params=[1, 7, 64, None], ids="block={}".format)
@@ -143,9 +160,10 @@ def test_outputs_are_softmax_averages(run: Run) -> None:
         decays=decay_choices,
         shift=st.sampled_from([-300.0, 0.0, 300.0]),
         phases=st.booleans(),
+        clock=st.booleans(),
     )
-    def law(starts: Tensor, spread: float, decays: list[float] | None, shift: float, phases: bool) -> None:
-        given_tokens = tokens(starts, spread, decays, phases=phases)
+    def law(starts: Tensor, spread: float, decays: list[float] | None, shift: float, phases: bool, clock: bool) -> None:
+        given_tokens = tokens(starts, spread, decays, phases=phases, clock=clock)
         given_tokens = given_tokens._replace(scores=given_tokens.scores + shift)
         outputs, _ = run(*given_tokens)
         torch.testing.assert_close(outputs, written_out(*given_tokens)[0], rtol=1e-10, atol=1e-10)
@@ -154,19 +172,22 @@ def test_outputs_are_softmax_averages(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("block")
-@given(starts=start_flags(20), decays=decay_choices, carried=st.booleans(), phases=st.booleans())
+@given(starts=start_flags(20), decays=decay_choices, carried=st.booleans(), phases=st.booleans(), clock=st.booleans())
 def test_scan_is_step_repeated_whatever_the_block(
-    starts: Tensor, decays: list[float] | None, carried: bool, phases: bool
+    starts: Tensor, decays: list[float] | None, carried: bool, phases: bool, clock: bool
 ) -> None:
-    given_tokens = tokens(starts, 10.0, decays, carried, phases)
+    given_tokens = tokens(starts, 10.0, decays, carried, phases, clock)
     assert_same(average_scan(*given_tokens), by_steps(*given_tokens), tolerance=1e-12)
 
 
 @pytest.mark.usefixtures("block")
-@given(starts=start_flags(12), decays=decay_choices, phases=st.booleans())
-def test_gradients_are_those_of_the_softmax(starts: Tensor, decays: list[float] | None, phases: bool) -> None:
+@given(starts=start_flags(12), decays=decay_choices, phases=st.booleans(), clock=st.booleans())
+def test_gradients_are_those_of_the_softmax(
+    starts: Tensor, decays: list[float] | None, phases: bool, clock: bool
+) -> None:
     found, stepped, expected = (
-        _gradients(run, tokens(starts, 3.0, decays, phases=phases)) for run in (average_scan, by_steps, written_out)
+        _gradients(run, tokens(starts, 3.0, decays, phases=phases, clock=clock))
+        for run in (average_scan, by_steps, written_out)
     )
     for scanned, step, softmax in zip(found, stepped, expected, strict=True):
         torch.testing.assert_close(scanned, softmax, rtol=1e-9, atol=1e-9)
@@ -178,7 +199,7 @@ def _gradients(run: Run, given_tokens: Tokens) -> list[Tensor]:
     scores, values = (tensor.clone().requires_grad_() for tensor in given_tokens[:2])
     state = map_state(lambda leaf: leaf.clone().requires_grad_(), given_tokens.state)
     decay, phase = (None if x is None else x.clone().requires_grad_() for x in (given_tokens.decay, given_tokens.phase))
-    outputs, _ = run(scores, values, decay, state, given_tokens.starts, phase)
+    outputs, _ = run(scores, values, decay, state, given_tokens.starts, phase, given_tokens.clock)
     weight = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(2), dtype=outputs.dtype)
     variables = [scores, values, *leaves(state), *(x for x in (decay, phase) if x is not None)]
     return list(torch.autograd.grad((outputs * weight).sum(), variables, allow_unused=True, materialize_grads=True))
@@ -201,7 +222,7 @@ def test_long_sequences_stay_exact_in_single_precision(steps: int, decays: list[
 
 
 def cast(given_tokens: Tokens, dtype: torch.dtype) -> Tokens:
-    scores, values, decay, state, starts, _ = given_tokens
+    scores, values, decay, state, starts, *_ = given_tokens
     state = map_state(lambda leaf: leaf.to(dtype), state)
     return Tokens(scores.to(dtype), values.to(dtype), None if decay is None else decay.to(dtype), state, starts)
 

@@ -21,7 +21,7 @@ Differs from the paper:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,23 @@ from rl_larnn.memories.stack import Stack, StackState, layer_sizes
 from rl_larnn.memory import Memory
 from rl_larnn.scan import AverageState, average_scan, average_step
 
-Recency = Literal["decay", "none"]
+Recency = Literal["none", "decay", "gate"]
 
 #: Decays per step that the heads start from, fastest first: half-lives from one step to some hundred.
 FASTEST, SLOWEST = 1.0, 0.005
+#: The last head's: it keeps what came first.
+FIRST = -1.0
+#: Logit of the output gate at the start: a third of the attention passes.
+CLOSED = -1.0
+
+
+class AarenOptions(NamedTuple):
+    """The switches of :class:`Aaren`."""
+
+    recency: Recency = "decay"
+    phases: bool = False
+    clock: bool = False
+    gate: bool = False
 
 
 class AarenAttention(Memory):
@@ -44,48 +57,74 @@ class AarenAttention(Memory):
 
     :param size: E, inputs and outputs
     :param heads: A, must divide E
-    :param recency: ``"none"`` for the paper's module, ``"decay"`` for a learned decay per head
-    :param phases: turn the values with age
+    :param options: see :class:`Aaren`
     """
 
-    def __init__(self, size: int, heads: int, recency: Recency, phases: bool) -> None:
+    def __init__(self, size: int, heads: int, options: AarenOptions) -> None:
         super().__init__(size, size)
-        self.heads, self.width = heads, size // heads
+        self.heads, self.width, self.clock = heads, size // heads, options.clock
         self.query_token = nn.Parameter(torch.randn(size))
         self.query = nn.Linear(size, size)
         self.key = nn.Linear(size, size)
         self.value = nn.Linear(size, size)
-        self.output = nn.Linear(size, size)
-        decays = torch.linspace(math.log(FASTEST), math.log(SLOWEST), heads)
-        self.log_decay: nn.Parameter | None
-        self.register_parameter("log_decay", nn.Parameter(decays) if recency == "decay" else None)
-        # Neighbouring angles go to different heads, so that each head, with its one decay, has them from all over.
-        angles = torch.linspace(0, math.pi, size // 2).view(-1, heads).t().contiguous() if phases else None
+        self.output = nn.Linear(size + heads * options.clock, size)
+        self.aging: nn.Parameter | None
+        self.register_parameter("aging", None if options.recency == "none" else nn.Parameter(initial_aging(heads)))
+        self.forget = nn.Linear(size, heads, bias=False) if options.recency == "gate" else None
+        if self.forget is not None:
+            nn.init.zeros_(self.forget.weight)
+        self.gate = nn.Linear(size, size) if options.gate else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(self.gate.bias, CLOSED)
         self.phase: nn.Parameter | None
-        self.register_parameter("phase", None if angles is None else nn.Parameter(angles))
+        self.register_parameter("phase", nn.Parameter(initial_phases(heads, size // 2)) if options.phases else None)
 
     def initial_state(self, batch_size: int) -> AverageState:
         per_head = self.zeros(batch_size, self.heads)
         return AverageState(per_head, per_head.clone(), self.zeros(batch_size, self.heads, self.width))
 
     def step(self, x: Tensor, state: AverageState) -> tuple[Tensor, AverageState]:
-        average, state = average_step(*self._scores_and_values(x), self.decay(), state, self.phase)
-        return self.output(average.flatten(-2)), state
+        average, state = average_step(*self._tokens(x), state, self.phase, self.clock)
+        return self._read(x, average), state
 
     def scan(self, xs: Tensor, state: AverageState, starts: Tensor) -> tuple[Tensor, AverageState]:
-        averages, state = average_scan(*self._scores_and_values(xs), self.decay(), state, starts, self.phase)
-        return self.output(averages.flatten(-2)), state
+        averages, state = average_scan(*self._tokens(xs), state, starts, self.phase, self.clock)
+        return self._read(xs, averages), state
 
-    def decay(self) -> Tensor | None:
-        """c per head ``(A,)``; None for 0."""
-        return None if self.log_decay is None else self.log_decay.exp()
+    def decay(self, x: Tensor) -> Tensor | None:
+        """c per head ``(A,)``, or per token and head ``(..., A)``; None for 0."""
+        if self.aging is None:
+            return None
+        return SLOWEST * torch.sinh(self.aging if self.forget is None else self.aging + self.forget(x))
 
-    def _scores_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores ``(..., A)`` and values ``(..., A, D)`` of tokens ``(..., E)``."""
+    def _tokens(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Scores ``(..., A)``, values ``(..., A, D)`` and decays of tokens ``(..., E)``."""
         query = self.query(self.query_token).view(self.heads, 1, self.width) / math.sqrt(self.width)
         weight = (query @ self.key.weight.view(self.heads, self.width, -1)).squeeze(1)  # (A, E)
         bias = (query.squeeze(1) * self.key.bias.view(self.heads, self.width)).sum(-1)  # (A,)
-        return nn.functional.linear(x, weight, bias), self.value(x).unflatten(-1, (self.heads, self.width))
+        values = self.value(x).unflatten(-1, (self.heads, self.width))
+        return nn.functional.linear(x, weight, bias), values, self.decay(x)
+
+    def _read(self, x: Tensor, averages: Tensor) -> Tensor:
+        read = self.output(averages.flatten(-2))
+        return read if self.gate is None else read * torch.sigmoid(self.gate(x))
+
+
+def initial_aging(heads: int) -> Tensor:
+    """Where c begins, as asinh(c / SLOWEST) ``(A,)``: from fast to slow, and for the last head below zero."""
+    decays = torch.linspace(math.log(FASTEST), math.log(SLOWEST), max(heads - 1, 1)).exp()
+    if heads > 1:
+        decays = torch.cat([decays, torch.tensor([FIRST])])
+    return torch.asinh(decays / SLOWEST)
+
+
+def initial_phases(heads: int, pairs: int) -> Tensor:
+    """Angles ``(A, pairs / A)``: evenly from 0 to pi over all heads but the last, which keeps still."""
+    # Neighbouring angles go to different heads, so that each head, with its one decay, has them from all over.
+    turning = max(heads - 1, 1)
+    angles = torch.linspace(0, math.pi, turning * pairs // heads).view(-1, turning).t()
+    return torch.cat([angles, torch.zeros(heads - turning, pairs // heads)]).contiguous()
 
 
 class AarenLayer(Memory):
@@ -93,14 +132,13 @@ class AarenLayer(Memory):
 
     :param size: E, inputs and outputs
     :param heads: A, must divide E
-    :param recency: see :class:`Aaren`
-    :param phases: see :class:`Aaren`
+    :param options: see :class:`Aaren`
     """
 
-    def __init__(self, size: int, heads: int, recency: Recency, phases: bool) -> None:
+    def __init__(self, size: int, heads: int, options: AarenOptions) -> None:
         super().__init__(size, size)
         self.attention_norm = nn.LayerNorm(size)
-        self.attention = AarenAttention(size, heads, recency, phases)
+        self.attention = AarenAttention(size, heads, options)
         self.forward_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(
             nn.Linear(size, 4 * size), nn.GELU(approximate="tanh"), nn.Linear(4 * size, size)
@@ -110,7 +148,9 @@ class AarenLayer(Memory):
         linear = (attention.query, attention.key, attention.value, attention.output)
         modules = (self.attention_norm, *linear, self.forward_norm, feed_forward[0], feed_forward[2])
         self._places = [(module._parameters, name) for module in modules for name in ("weight", "bias")]
-        self._places += [(attention._parameters, name) for name in ("query_token", "log_decay", "phase")]
+        self._places += [(attention._parameters, name) for name in ("query_token", "aging")]
+        self._places += [_place(attention.forget, "weight"), (attention._parameters, "phase")]
+        self._places += [_place(attention.gate, name) for name in ("weight", "bias")]
 
     def initial_state(self, batch_size: int) -> AverageState:
         return self.attention.initial_state(batch_size)
@@ -131,6 +171,10 @@ class AarenLayer(Memory):
     def _combine(self, x: Tensor, read: Tensor) -> Tensor:
         x = x + read
         return x + self.feed_forward(self.forward_norm(x))
+
+
+def _place(module: nn.Module | None, name: str) -> tuple[dict[str, nn.Parameter | None], str]:
+    return ({name: None}, name) if module is None else (module._parameters, name)
 
 
 class Aaren(Memory):
@@ -154,15 +198,18 @@ class Aaren(Memory):
         heads: int = 8,
         recency: Recency = "decay",
         phases: bool = False,
+        clock: bool = False,
+        gate: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size)
         check_heads(hidden_size, heads)
-        check_choice("recency", recency, ("decay", "none"))
+        check_choice("recency", recency, ("gate", "decay", "none"))
         if phases and hidden_size // heads % 2:
             raise ValueError(f"phases turn pairs of features: expected heads of even width, got {hidden_size // heads}")
         self.embedding = nn.Linear(self.input_size, hidden_size)
         sizes = layer_sizes(hidden_size, hidden_size, layers)
-        self.blocks = Stack([AarenLayer(size, heads, recency, phases) for size, _ in sizes])
+        options = AarenOptions(recency, phases, clock, gate)
+        self.blocks = Stack([AarenLayer(size, heads, options) for size, _ in sizes])
         self.norm = nn.LayerNorm(hidden_size)
 
     def initial_state(self, batch_size: int) -> StackState:

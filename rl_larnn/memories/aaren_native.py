@@ -27,7 +27,7 @@ class BlockWeights(NamedTuple):
     key_bias: Tensor  # (E,)
     value: Tensor  # (E, E)
     value_bias: Tensor  # (E,)
-    output: Tensor  # (E, E)
+    output: Tensor  # (E, E), or (E, E + A) with a clock
     output_bias: Tensor  # (E,)
     forward_norm: Tensor  # (E,)
     forward_norm_bias: Tensor  # (E,)
@@ -36,8 +36,11 @@ class BlockWeights(NamedTuple):
     narrow: Tensor  # (E, 4E)
     narrow_bias: Tensor  # (E,)
     query_token: Tensor  # (E,)
-    log_decay: Tensor | None  # (A,)
+    aging: Tensor | None  # (A,)
+    forget: Tensor | None  # (A, E)
     phase: Tensor | None  # (A, D / 2)
+    gate: Tensor | None  # (E, E)
+    gate_bias: Tensor | None  # (E,)
 
 
 def native_block_scan(
@@ -68,11 +71,15 @@ class _Scan(torch.autograd.Function):
         (steps, batch, size), heads = xs.shape, maximum.shape[1]
         xs, starts = xs.contiguous(), starts.contiguous()
         last = [leaf.clone(memory_format=torch.contiguous_format) for leaf in (maximum, denominator, numerator)]
-        tape = xs.new_empty(native.length("aaren_tape", xs.dtype, steps * batch, size, heads))
+        named = BlockWeights(*weights)  # type: ignore[arg-type]
+        clock = int(named.output.shape[1] > size)
+        switches = (int(named.forget is not None), clock, int(named.gate is not None))
+        tape = xs.new_empty(native.length("aaren_tape", xs.dtype, steps * batch, size, heads, *switches))
         outputs = torch.empty_like(xs)
-        native.run("aaren_forward", (xs, *weights, starts, *last, tape, outputs), steps, batch, size, heads)
+        native.run("aaren_forward", (xs, *weights, starts, *last, tape, outputs), steps, batch, size, heads, clock)
         ctx.save_for_backward(*weights, starts, tape, denominator, numerator)
         ctx.mark_non_differentiable(last[0])
+        ctx.clock = clock
         return outputs, *last
 
     @staticmethod
@@ -94,7 +101,7 @@ class _Scan(torch.autograd.Function):
                 grad_outputs, *weights, starts, tape, denominator.contiguous(), numerator.contiguous(), *into,
                 grad_maximum, grads, grad_xs,
             ),
-            steps, batch, size, heads,
+            steps, batch, size, heads, ctx.clock,
         )  # fmt: skip
         pieces = zip(weights, grads.split(lengths), strict=True)
         return grad_xs, None, grad_maximum, *into, *(None if w is None else grad.view_as(w) for w, grad in pieces)

@@ -22,13 +22,27 @@ struct Gelu {
     }
 };
 
+// The decay at which the scale of `aging` changes from linear to logarithmic; as in rl_larnn/memories/aaren.py.
+template <class S>
+constexpr S SLOWEST = S(0.005);
+
 // A block's parameters, or their gradients, in the order of BlockWeights in aaren_native.py.
 template <class Pointer>
 struct AarenWeights {
     Pointer norm, norm_bias, query, query_bias, key, key_bias, value, value_bias, output, output_bias, forward_norm,
         forward_norm_bias, wide, wide_bias, narrow, narrow_bias, query_token;
-    Pointer log_decay;  // (A,), null: no decay
-    Pointer phase;      // (A, D / 2), null: no turning
+    Pointer aging;            // (A,), null: no decay
+    Pointer forget;           // (A, E), null: the same decay at every step
+    Pointer phase;            // (A, D / 2), null: no turning
+    Pointer gate, gate_bias;  // (E, E), (E,), null: no output gate
+};
+
+// Which numbers a block computes from a token at once, and where each of them stands in a row.
+struct AarenRows {
+    long forgets, values, gates, all;  // scores stand first; `all` is the length of a row
+
+    AarenRows(long E, long A, bool forget, bool gate)
+        : forgets(A), values(forget ? 2 * A : A), gates(values + E), all(gate ? gates + E : gates) {}
 };
 
 // Cuts one piece of memory into consecutive arrays.
@@ -38,29 +52,61 @@ struct Cutter {
     S* take(long length) { return std::exchange(at, at + length); }
 };
 
-// What forward leaves for backward.
+// What forward leaves for backward. I = E, or E + A with a clock: what the output projection reads.
 template <class S>
 struct AarenTape {
-    S *read, *read_bias, *query;      // (A + E, E), (A + E,): scores and values of a token; (E,): the projected query
-    S *decay, *turns;                 // (A,); (2, A, D / 2): cosines and sines of the phases
+    S *read, *read_bias, *query;      // (rows, E), (rows,): see AarenRows; (E,): the projected query
+    S *decay, *turns;                 // (A,) or, with `forget`, (N, A); (2, A, D / 2): cosines and sines of the phases
     S *normed_1, *normed_2;           // (N, E): inputs of the two sub-layers, before the norm's weight and bias
     S *scale_1, *scale_2;             // (N,): what they were multiplied by
     S *values, *averages;             // (N, E)
     S *keeps, *takes, *denominators;  // (N, A): see average.h
+    S* joined;                        // (N, I): averages and clocks; without a clock the averages themselves
+    S *gates, *projected;             // (N, E): the output gate, and what it was multiplied by
     S *wide, *activated;              // (N, 4 E)
     long length;
 
-    AarenTape(S* memory, long N, long E, long A) {
+    AarenTape(S* memory, long N, long E, long A, bool forget, bool clock, bool gate) {
+        const long rows = AarenRows(E, A, forget, gate).all;
         Cutter<S> cut{memory};
-        read = cut.take((A + E) * E), read_bias = cut.take(A + E), query = cut.take(E), decay = cut.take(A),
-        turns = cut.take(E);
+        read = cut.take(rows * E), read_bias = cut.take(rows), query = cut.take(E);
+        decay = cut.take(forget ? N * A : A), turns = cut.take(E);
         normed_1 = cut.take(N * E), normed_2 = cut.take(N * E), scale_1 = cut.take(N), scale_2 = cut.take(N);
         values = cut.take(N * E), averages = cut.take(N * E);
         keeps = cut.take(N * A), takes = cut.take(N * A), denominators = cut.take(N * A);
+        joined = clock ? cut.take(N * (E + A)) : averages;
+        gates = cut.take(gate ? N * E : 0), projected = cut.take(gate ? N * E : 0);
         wide = cut.take(N * 4 * E), activated = cut.take(N * 4 * E);
         length = cut.at - memory;
     }
 };
+
+// The clock stops here; as in rl_larnn/scan.py.
+template <class S>
+constexpr S LATEST = S(20);
+
+// Averages (tokens, E) with the clock of each head behind its features, (tokens, E + A).
+template <class S>
+void join_clocks(const AarenTape<S>& tape, long first, long tokens, long E, long A) {
+    const long D = E / A;
+    for (long head = first * A; head < (first + tokens) * A; head++) {
+        S* to = tape.joined + head * (D + 1);
+        std::memcpy(to, tape.averages + head * D, D * sizeof(S));
+        to[D] = std::min(LATEST<S>, std::log(tape.denominators[head]) - std::log(tape.takes[head]));
+    }
+}
+
+// The reverse of join_clocks, for gradients.
+template <class S>
+void part_clocks(const S* joined, const AarenTape<S>& tape, S* grad_averages, S* grad_clocks, long first, long tokens,
+                 long E, long A) {
+    const long D = E / A;
+    for (long head = first * A; head < (first + tokens) * A; head++) {
+        const S* from = joined + (head - first * A) * (D + 1);
+        std::memcpy(grad_averages + head * D, from, D * sizeof(S));
+        grad_clocks[head] = tape.joined[head * (D + 1) + D] < LATEST<S> ? from[D] : S(0);
+    }
+}
 
 // The query, which is the same for every token, folded into the keys.
 template <class S>
@@ -78,8 +124,17 @@ void fold_query(const AarenWeights<const S*>& weights, const AarenTape<S>& tape,
         for (long j = 0; j < E; j++) row[j] += query * weights.key[i * E + j];
         tape.read_bias[i / D] += query * weights.key_bias[i];
     }
-    std::memcpy(tape.read + A * E, weights.value, E * E * sizeof(S));
-    std::memcpy(tape.read_bias + A, weights.value_bias, E * sizeof(S));
+    const AarenRows rows(E, A, weights.forget, weights.gate);
+    if (weights.forget) {
+        std::memcpy(tape.read + rows.forgets * E, weights.forget, A * E * sizeof(S));
+        std::memcpy(tape.read_bias + rows.forgets, weights.aging, A * sizeof(S));
+    }
+    std::memcpy(tape.read + rows.values * E, weights.value, E * E * sizeof(S));
+    std::memcpy(tape.read_bias + rows.values, weights.value_bias, E * sizeof(S));
+    if (weights.gate) {
+        std::memcpy(tape.read + rows.gates * E, weights.gate, E * E * sizeof(S));
+        std::memcpy(tape.read_bias + rows.gates, weights.gate_bias, E * sizeof(S));
+    }
 }
 
 // grad_read (A, E), grad_read_bias (A,): of the scores' rows only.
@@ -108,15 +163,18 @@ void fold_query_backward(const AarenWeights<const S*>& weights, const AarenTape<
 // maximum, denominator, numerator: the state, replaced by the last one.
 template <class S>
 void aaren_forward(const S* xs, AarenWeights<const S*> weights, const uint8_t* starts, S* maximum, S* denominator,
-                   S* numerator, S* tape_memory, S* outputs, long T, long B, long E, long A, long threads) {
-    const AarenTape<S> tape(tape_memory, T * B, E, A);
+                   S* numerator, S* tape_memory, S* outputs, long T, long B, long E, long A, long clock, long threads) {
+    const AarenTape<S> tape(tape_memory, T * B, E, A, weights.forget, clock, weights.gate);
+    const AarenRows rows(E, A, weights.forget, weights.gate);
     fold_query(weights, tape, E, A);
-    for (long a = 0; a < A; a++) tape.decay[a] = weights.log_decay ? std::exp(weights.log_decay[a]) : S(0);
+    for (long a = 0; a < (weights.forget ? 0 : A); a++)
+        tape.decay[a] = weights.aging ? SLOWEST<S> * std::sinh(weights.aging[a]) : S(0);
     for (long j = 0; j < (weights.phase ? E / 2 : 0); j++) {
         tape.turns[j] = std::cos(weights.phase[j]);
         tape.turns[E / 2 + j] = std::sin(weights.phase[j]);
     }
-    const Weight<S> to_read(tape.read, E, 1, A + E, 1, E), to_output(weights.output, E, 1, E, 1, E);
+    const long I = clock ? E + A : E;
+    const Weight<S> to_read(tape.read, E, 1, rows.all, 1, E), to_output(weights.output, I, 1, E, 1, I);
     const Weight<S> to_wide(weights.wide, E, 1, 4 * E, 1, E), to_narrow(weights.narrow, 4 * E, 1, E, 1, 4 * E);
     Buffer<S> scores(T * B * A);
     over_rows(T * B, threads, 1.0 * T * B * E * E, [&](long first, long tokens) {
@@ -129,23 +187,35 @@ void aaren_forward(const S* xs, AarenWeights<const S*> weights, const uint8_t* s
         }
         to_read.multiply(input.data(), E, read.data(), tokens);
         for (long n = 0; n < tokens; n++) {
-            const S* row = read.data() + n * to_read.columns();
-            for (long a = 0; a < A; a++) scores[(first + n) * A + a] = row[a] + tape.read_bias[a];
-            for (long j = 0; j < E; j++) tape.values[(first + n) * E + j] = row[A + j] + tape.read_bias[A + j];
+            S* row = read.data() + n * to_read.columns();
+            const long at = first + n;
+            for (long j = 0; j < rows.all; j++) row[j] += tape.read_bias[j];
+            std::memcpy(scores.data() + at * A, row, A * sizeof(S));
+            std::memcpy(tape.values + at * E, row + rows.values, E * sizeof(S));
+            for (long a = 0; a < (weights.forget ? A : 0); a++)
+                tape.decay[at * A + a] = SLOWEST<S> * std::sinh(row[rows.forgets + a]);
+            for (long j = 0; j < (weights.gate ? E : 0); j += V<S>)
+                store<S>(tape.gates + at * E + j, sigmoid<S>(load(row + rows.gates + j, E - j)), E - j);
         }
     });
     average_forward(static_cast<const S*>(scores.data()), static_cast<const S*>(tape.values),
                     static_cast<const S*>(tape.decay), weights.phase ? static_cast<const S*>(tape.turns) : nullptr,
                     starts, maximum, denominator, numerator, tape.averages, tape.keeps, tape.takes, tape.denominators,
-                    T, B, A, E / A, threads);
+                    T, B, A, E / A, weights.forget ? 1 : 0, threads);
     over_rows(T * B, threads, 9.0 * T * B * E * E, [&](long first, long tokens) {
         Buffer<S> input(tokens * E), narrow(tokens * to_output.columns()), broad(tokens * to_wide.columns());
         const long columns = to_output.columns();  // of to_narrow, too
-        to_output.multiply(tape.averages + first * E, E, narrow.data(), tokens);
+        if (clock) join_clocks(tape, first, tokens, E, A);
+        to_output.multiply(tape.joined + first * I, I, narrow.data(), tokens);
         for (long n = 0; n < tokens; n++) {
             const long at = (first + n) * E;
             S* row = narrow.data() + n * columns;
-            for (long j = 0; j < E; j++) row[j] += xs[at + j] + weights.output_bias[j];
+            for (long j = 0; j < E; j++) row[j] += weights.output_bias[j];
+            if (weights.gate) {
+                std::memcpy(tape.projected + at, row, E * sizeof(S));
+                for (long j = 0; j < E; j++) row[j] *= tape.gates[at + j];
+            }
+            for (long j = 0; j < E; j++) row[j] += xs[at + j];
             tape.scale_2[first + n] = normalise(row, tape.normed_2 + at, E);
             for (long j = 0; j < E; j++)
                 input[n * E + j] = tape.normed_2[at + j] * weights.forward_norm[j] + weights.forward_norm_bias[j];
@@ -188,9 +258,11 @@ void behind_norm(const S* scale, const S* shift, const S* weight, S* grad_scale,
 template <class S>
 void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const uint8_t* starts, S* tape_memory,
                     const S* first_denominator, const S* first_numerator, S* grad_denominator, S* grad_numerator,
-                    S* grad_maximum, S* grads_memory, S* grad_xs, long T, long B, long E, long A, long threads) {
-    const long N = T * B;
-    const AarenTape<S> tape(tape_memory, N, E, A);
+                    S* grad_maximum, S* grads_memory, S* grad_xs, long T, long B, long E, long A, long clock,
+                    long threads) {
+    const long N = T * B, I = clock ? E + A : E;
+    const AarenTape<S> tape(tape_memory, N, E, A, weights.forget, clock, weights.gate);
+    const AarenRows rows(E, A, weights.forget, weights.gate);
     Cutter<S> cut{grads_memory};
     const long W = E * E;
     const AarenWeights<S*> grads{cut.take(E),
@@ -201,7 +273,7 @@ void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const
                                  cut.take(E),
                                  cut.take(W),
                                  cut.take(E),
-                                 cut.take(W),
+                                 cut.take(E * I),
                                  cut.take(E),
                                  cut.take(E),
                                  cut.take(E),
@@ -210,15 +282,20 @@ void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const
                                  cut.take(4 * W),
                                  cut.take(E),
                                  cut.take(E),
-                                 cut.take(weights.log_decay ? A : 0),
-                                 cut.take(weights.phase ? E / 2 : 0)};
-    const Weight<S> from_read(tape.read, A + E, 1, E, E, 1), from_output(weights.output, E, 1, E, E, 1);
+                                 cut.take(weights.aging ? A : 0),
+                                 cut.take(weights.forget ? A * E : 0),
+                                 cut.take(weights.phase ? E / 2 : 0),
+                                 cut.take(weights.gate ? W : 0),
+                                 cut.take(weights.gate ? E : 0)};
+    const Weight<S> from_read(tape.read, rows.all, 1, E, E, 1), from_output(weights.output, E, 1, I, I, 1);
     const Weight<S> from_wide(weights.wide, 4 * E, 1, E, E, 1), from_narrow(weights.narrow, E, 1, 4 * E, 4 * E, 1);
-    const long columns = from_output.columns();  // of all but from_narrow
-    Buffer<S> grad_wide(N * 4 * E);              // before the activation
-    Buffer<S> grad_middle(N * E);                // between the two sub-layers
+    const long columns = from_read.columns();  // of from_wide, too
+    Buffer<S> grad_wide(N * 4 * E);            // before the activation
+    Buffer<S> grad_middle(N * E);              // between the two sub-layers
     Buffer<S> grad_averages(N * E), grad_scores(N * A), grad_values(N * E), grad_keeps(N * A);
-    Buffer<S> grad_read(N * (A + E));  // of scores and values
+    Buffer<S> grad_clocks(clock ? N * A : 0);
+    Buffer<S> grad_projected(weights.gate ? N * E : 0);  // before the output gate
+    Buffer<S> grad_read(N * rows.all);
     Buffer<S> grad_phases(B * E / 2, S(0));
     over_rows(N, threads, 9.0 * N * E * E, [&](long first, long tokens) {
         Buffer<S> narrow(tokens * columns), broad(tokens * from_narrow.columns());
@@ -236,23 +313,42 @@ void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const
             normalise_backward(row, tape.normed_2 + at, weights.forward_norm, tape.scale_2[first + n], E);
             for (long j = 0; j < E; j++) grad_middle[at + j] = row[j] + grad_outputs[at + j];
         }
-        from_output.multiply(grad_middle.data() + first * E, E, narrow.data(), tokens);
-        for (long n = 0; n < tokens; n++)
-            std::memcpy(grad_averages.data() + (first + n) * E, narrow.data() + n * columns, E * sizeof(S));
+        const S* grad_output = (weights.gate ? grad_projected : grad_middle).data() + first * E;
+        for (long n = 0; n < (weights.gate ? tokens : 0); n++)
+            for (long j = 0, at = (first + n) * E; j < E; j++, at++) {
+                const S gate = tape.gates[at], grad = grad_middle[at];
+                grad_projected[at] = grad * gate;
+                grad_read[(first + n) * rows.all + rows.gates + j] = grad * tape.projected[at] * gate * (S(1) - gate);
+            }
+        Buffer<S> joined(tokens * from_output.columns());
+        from_output.multiply(grad_output, E, joined.data(), tokens);
+        for (long n = 0; n < tokens; n++) {
+            const S* row = joined.data() + n * from_output.columns();
+            if (clock)
+                part_clocks(row, tape, grad_averages.data(), grad_clocks.data(), first + n, 1, E, A);
+            else
+                std::memcpy(grad_averages.data() + (first + n) * E, row, E * sizeof(S));
+        }
     });
     average_backward(static_cast<const S*>(tape.values), weights.phase ? static_cast<const S*>(tape.turns) : nullptr,
                      starts, static_cast<const S*>(tape.averages), static_cast<const S*>(tape.keeps),
                      static_cast<const S*>(tape.takes), static_cast<const S*>(tape.denominators), first_denominator,
-                     first_numerator, static_cast<const S*>(grad_averages.data()), grad_denominator, grad_numerator,
+                     first_numerator, static_cast<const S*>(grad_averages.data()),
+                     clock ? static_cast<const S*>(grad_clocks.data()) : nullptr, grad_denominator, grad_numerator,
                      grad_scores.data(), grad_values.data(), grad_keeps.data(), grad_phases.data(), T, B, A, E / A,
                      threads);
     over_rows(N, threads, 1.0 * N * E * E, [&](long first, long tokens) {
         Buffer<S> narrow(tokens * columns);
         for (long n = first; n < first + tokens; n++) {
-            std::memcpy(grad_read.data() + n * (A + E), grad_scores.data() + n * A, A * sizeof(S));
-            std::memcpy(grad_read.data() + n * (A + E) + A, grad_values.data() + n * E, E * sizeof(S));
+            S* row = grad_read.data() + n * rows.all;
+            std::memcpy(row, grad_scores.data() + n * A, A * sizeof(S));
+            for (long a = 0; a < (weights.forget ? A : 0); a++) {
+                const S decay = tape.decay[n * A + a];  // d sinh = cosh = sqrt(1 + sinh^2)
+                row[rows.forgets + a] = -grad_keeps[n * A + a] * std::sqrt(SLOWEST<S> * SLOWEST<S> + decay * decay);
+            }
+            std::memcpy(row + rows.values, grad_values.data() + n * E, E * sizeof(S));
         }
-        from_read.multiply(grad_read.data() + first * (A + E), A + E, narrow.data(), tokens);
+        from_read.multiply(grad_read.data() + first * rows.all, rows.all, narrow.data(), tokens);
         for (long n = 0; n < tokens; n++) {
             const long at = (first + n) * E;
             S* row = narrow.data() + n * columns;
@@ -261,22 +357,34 @@ void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const
         }
     });
     std::memcpy(grad_maximum, grad_keeps.data(), B * A * sizeof(S));
-    std::fill(grads.log_decay, grads.log_decay + (weights.log_decay ? A : 0), S(0));
-    for (long n = 0; n < (weights.log_decay ? N : 0); n++)
-        for (long a = 0; a < A; a++) grads.log_decay[a] -= grad_keeps[n * A + a] * tape.decay[a];
+    if (weights.aging && !weights.forget) {
+        std::fill(grads.aging, grads.aging + A, S(0));
+        for (long n = 0; n < N; n++)
+            for (long a = 0; a < A; a++)
+                grads.aging[a] -= grad_keeps[n * A + a] * SLOWEST<S> * std::cosh(weights.aging[a]);
+    }
     for (long j = 0; j < (weights.phase ? E / 2 : 0); j++) {
         grads.phase[j] = 0;
         for (long b = 0; b < B; b++) grads.phase[j] += grad_phases[b * (E / 2) + j];
     }
-    Buffer<S> grad_fold((A + E) * (E + 1));
-    S* grad_fold_bias = grad_fold.data() + (A + E) * E;
-    linear_backward(grad_read.data(), tape.normed_1, grad_fold.data(), grad_fold_bias, N, A + E, E, threads);
+    Buffer<S> grad_fold(rows.all * (E + 1));
+    S* grad_fold_bias = grad_fold.data() + rows.all * E;
+    linear_backward(grad_read.data(), tape.normed_1, grad_fold.data(), grad_fold_bias, N, rows.all, E, threads);
     behind_norm<S>(weights.norm, weights.norm_bias, tape.read, grads.norm, grads.norm_bias, grad_fold.data(),
-                   grad_fold_bias, A + E, E);
+                   grad_fold_bias, rows.all, E);
     fold_query_backward<S>(weights, tape, grad_fold.data(), grad_fold_bias, grads, E, A);
-    std::memcpy(grads.value, grad_fold.data() + A * E, E * E * sizeof(S));
-    std::memcpy(grads.value_bias, grad_fold_bias + A, E * sizeof(S));
-    linear_backward(grad_middle.data(), tape.averages, grads.output, grads.output_bias, N, E, E, threads);
+    if (weights.forget) {
+        std::memcpy(grads.forget, grad_fold.data() + rows.forgets * E, A * E * sizeof(S));
+        std::memcpy(grads.aging, grad_fold_bias + rows.forgets, A * sizeof(S));
+    }
+    std::memcpy(grads.value, grad_fold.data() + rows.values * E, E * E * sizeof(S));
+    std::memcpy(grads.value_bias, grad_fold_bias + rows.values, E * sizeof(S));
+    if (weights.gate) {
+        std::memcpy(grads.gate, grad_fold.data() + rows.gates * E, E * E * sizeof(S));
+        std::memcpy(grads.gate_bias, grad_fold_bias + rows.gates, E * sizeof(S));
+    }
+    const S* grad_output = (weights.gate ? grad_projected : grad_middle).data();
+    linear_backward(grad_output, static_cast<const S*>(tape.joined), grads.output, grads.output_bias, N, E, I, threads);
     linear_backward(grad_wide.data(), tape.normed_2, grads.wide, grads.wide_bias, N, 4 * E, E, threads);
     behind_norm<S>(weights.forward_norm, weights.forward_norm_bias, weights.wide, grads.forward_norm,
                    grads.forward_norm_bias, grads.wide, grads.wide_bias, 4 * E, E);

@@ -21,25 +21,26 @@ inline void turn(const S* from, S* to, const S* cosine, const S* sine, long D, S
     }
 }
 
-// decay (A,), zeros for none. turns (2, A, D / 2): cosines and sines of the phases, null for none. maximum, denominator
-// (B, A), numerator (B, A, D): the state, replaced by the last one. keeps, takes, denominators (T, B, A): what backward
-// needs; a start has keep 0.
+// decay (A,), zeros for none; or, with every_step, (T, B, A). turns (2, A, D / 2): cosines and sines of the phases,
+// null for none. maximum, denominator (B, A), numerator (B, A, D): the state, replaced by the last one. keeps, takes,
+// denominators (T, B, A): what backward needs; a start has keep 0.
 template <class S>
 void average_forward(const S* scores, const S* values, const S* decay, const S* turns, const uint8_t* starts,
                      S* maximum, S* denominator, S* numerator, S* outputs, S* keeps, S* takes, S* denominators, long T,
-                     long B, long A, long width, long threads) {
+                     long B, long A, long width, long every_step, long threads) {
     const S nothing = -std::numeric_limits<S>::infinity();
     with_width(width, [&](auto fixed) {
         const long D = fixed;
         over_rows(B, threads, 4.0 * T * B * A * D, [&](long first, long rows) {
             const long heads = rows * A;
             Buffer<S> aging(heads);
-            for (long h = 0; h < heads; h++) aging[h] = decay[h % A];
+            for (long h = 0; h < heads; h++) aging[h] = every_step ? S(0) : decay[h % A];
             S *m = maximum + first * A, *u = denominator + first * A, *w = numerator + first * A * D;
             for (long h = 0; h < heads; h++)
                 if (!(u[h] > 0)) m[h] = nothing;
             for (long t = 0; t < T; t++) {
                 const long at = (t * B + first) * A;
+                const S* age = every_step ? decay + at : aging.data();
                 for (long r = 0; r < rows; r++)
                     if (starts[t * B + first + r])
                         for (long h = r * A; h < (r + 1) * A; h++) {
@@ -49,7 +50,7 @@ void average_forward(const S* scores, const S* values, const S* decay, const S* 
                         }
                 for (long h = 0; h < heads; h += V<S>) {
                     const long n = heads - h;
-                    const Vector<S> old = load(m + h, n) - load(aging.data() + h, n), score = load(scores + at + h, n);
+                    const Vector<S> old = load(m + h, n) - load(age + h, n), score = load(scores + at + h, n);
                     const Vector<S> now = old > score ? old : score;
                     const Vector<S> keep = exponential<S>(old - now), take = exponential<S>(score - now);
                     const Vector<S> total = load(u + h, n) * keep + take;
@@ -81,13 +82,15 @@ void average_forward(const S* scores, const S* values, const S* decay, const S* 
 
 // first_denominator (B, A), first_numerator (B, A, D): the state carried in.
 // grad_denominator, grad_numerator: those of the last state on entry, of the state carried in on return.
+// grad_clocks (T, B, A): of the clock, log(denominator / take); null for zeros.
 // grad_phases (B, A, D / 2): zeros on entry, null without turns.
-// grad_keeps (T, B, A): gradient of log keep, hence of m_{t-1} and of minus the decay.
+// grad_keeps (T, B, A): gradient of log keep, hence of m_{t-1} and of minus the decay of that step.
 template <class S>
 void average_backward(const S* values, const S* turns, const uint8_t* starts, const S* outputs, const S* keeps,
                       const S* takes, const S* denominators, const S* first_denominator, const S* first_numerator,
-                      const S* grad_outputs, S* grad_denominator, S* grad_numerator, S* grad_scores, S* grad_values,
-                      S* grad_keeps, S* grad_phases, long T, long B, long A, long width, long threads) {
+                      const S* grad_outputs, const S* grad_clocks, S* grad_denominator, S* grad_numerator,
+                      S* grad_scores, S* grad_values, S* grad_keeps, S* grad_phases, long T, long B, long A, long width,
+                      long threads) {
     with_width(width, [&](auto fixed) {
         const long D = fixed;
         over_rows(B, threads, 8.0 * T * B * A * D, [&](long first, long rows) {
@@ -119,8 +122,9 @@ void average_backward(const S* values, const S* turns, const uint8_t* starts, co
                             to[d] = take * now;
                             into[d] = start ? S(0) : now * keep;
                         }
-                        const S into_total = grad_denominator[head] - through_output * share;
-                        grad_scores[at] = take * (through_value + into_total);
+                        const S through_clock = grad_clocks ? grad_clocks[at] : S(0);
+                        const S into_total = grad_denominator[head] + (through_clock - through_output) * share;
+                        grad_scores[at] = take * (through_value + into_total) - through_clock;
                         if (start) {
                             grad_keeps[at] = 0;
                             grad_denominator[head] = 0;

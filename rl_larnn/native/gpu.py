@@ -27,11 +27,13 @@ def available() -> bool:
     return triton is not None
 
 
-def run(kernel: str, tensors: Sequence[Tensor | None], steps: int, rows: int, heads: int, width: int) -> None:
+def run(
+    kernel: str, tensors: Sequence[Tensor | None], steps: int, rows: int, heads: int, width: int, *flags: int
+) -> None:
     """Call a kernel of :data:`KERNELS`; arguments as in :func:`rl_larnn.native.run`, of which phases must be None."""
     lanes = triton.next_power_of_2(width)
     given = [tensor for tensor in tensors if tensor is not None]
-    KERNELS[kernel][(rows * heads,)](*given, steps, rows, heads, width, LANES=lanes, num_warps=1)
+    KERNELS[kernel][(rows * heads,)](*given, steps, rows, heads, width, *flags, LANES=lanes, num_warps=1)
 
 
 if triton is not None:
@@ -39,13 +41,13 @@ if triton is not None:
     @triton.jit
     def _average_forward(  # type: ignore[no-untyped-def]
         scores, values, decay, starts, maximum, denominator, numerator, outputs, keeps, takes, denominators,
-        T, B, A, D, LANES: tl.constexpr,
+        T, B, A, D, EVERY_STEP: tl.constexpr, LANES: tl.constexpr,
     ) -> None:  # fmt: skip
         head = tl.program_id(0)
         lane = tl.arange(0, LANES)
         inside = lane < D
         nothing = -float("inf")
-        c = tl.load(decay + head % A)
+        c = tl.load(decay + head % A)  # with EVERY_STEP replaced below
         u = tl.load(denominator + head)
         m = tl.where(u > 0, tl.load(maximum + head), nothing)
         w = tl.load(numerator + head * D + lane, mask=inside, other=0.0)
@@ -56,6 +58,8 @@ if triton is not None:
             u = tl.where(start, 0.0, u)
             w = tl.where(start, 0.0, w)
             s = tl.load(scores + at)
+            if EVERY_STEP:
+                c = tl.load(decay + at)
             v = tl.load(values + at * D + lane, mask=inside, other=0.0)
             now = tl.maximum(m - c, s)
             keep = tl.exp(m - c - now)
@@ -75,7 +79,7 @@ if triton is not None:
     @triton.jit
     def _average_backward(  # type: ignore[no-untyped-def]
         values, starts, outputs, keeps, takes, denominators, first_denominator, first_numerator, grad_outputs,
-        grad_denominator, grad_numerator, grad_scores, grad_values, grad_keeps,
+        grad_clocks, grad_denominator, grad_numerator, grad_scores, grad_values, grad_keeps,
         T, B, A, D, LANES: tl.constexpr,
     ) -> None:  # fmt: skip
         head = tl.program_id(0)
@@ -99,8 +103,9 @@ if triton is not None:
             u = tl.where(t > 0, tl.load(denominators + before), first_u)
             w = tl.where(t > 0, tl.load(outputs + before * D + lane, mask=inside, other=0.0) * u, first_w)
             into_w += grad * share
-            into_u -= tl.sum(grad * output) * share
-            tl.store(grad_scores + at, take * (tl.sum(into_w * v) + into_u))
+            through_clock = tl.load(grad_clocks + at)
+            into_u += (through_clock - tl.sum(grad * output)) * share
+            tl.store(grad_scores + at, take * (tl.sum(into_w * v) + into_u) - through_clock)
             tl.store(grad_values + at * D + lane, take * into_w, mask=inside)
             through_keep = keep * (tl.sum(into_w * w) + into_u * u)
             tl.store(grad_keeps + at, tl.where(start, 0.0, through_keep))

@@ -61,7 +61,7 @@ DOOR(average_backward)
 DOOR(adam_step)
 DOOR(clip_gradients)
 
-// Numbers that aaren_forward writes for aaren_backward; sizes N, E, A.
+// Numbers that aaren_forward writes for aaren_backward; sizes N, E, A and 0 or 1 for each of forget, clock, gate.
 extern "C" long length_aaren_tape(const long* sizes) {
-    return AarenTape<SCALAR>(nullptr, sizes[0], sizes[1], sizes[2]).length;
+    return AarenTape<SCALAR>(nullptr, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]).length;
 }
