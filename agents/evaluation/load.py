@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -39,17 +41,21 @@ class LoadedRun:
         return self.source == self.folder
 
     def make_environments(
-        self, n_envs: int = EVALUATION_ENVS, seed: int | None = None, render_mode: str | None = None
+        self,
+        n_envs: int = EVALUATION_ENVS,
+        seed: int | None = None,
+        render_mode: str | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
     ) -> VecEnv:
         """Environments with the run's wrappers, its normalisation frozen and rewards as they are.
 
         :param seed: of the first environment; ``None``: derived from the run's, and never one that was trained on
+        :param env_kwargs: arguments of the environment, over those of the run
         """
         settings = self.settings
         first = derived_seed(settings.seed, 0) if seed is None else seed
-        env = make_environments(
-            settings.env, settings.env_kwargs, settings.recipe, n_envs, first, render_mode=render_mode
-        )
+        kwargs = {**settings.env_kwargs, **(env_kwargs or {})}
+        env = make_environments(settings.env, kwargs, settings.recipe, n_envs, first, render_mode=render_mode)
         return load_normalization(self.source / NORMALIZATION, env, training=False)
 
 

@@ -1,0 +1,162 @@
+"""Agents on variants of their task that they were not trained on: a longer corridor, another gravity."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
+from rl_larnn.agents.evaluation.styles import styles
+from rl_larnn.agents.runs import replacing
+from rl_larnn.envs import find_task
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One agent on one variant.
+
+    :param argument: the argument of the environment that varies
+    :param value: what it was
+    :param mean: mean return of the episodes
+    :param worst: lowest return
+    """
+
+    env: str
+    memory: str
+    seed: int
+    argument: str
+    value: float
+    episodes: int
+    mean: float
+    worst: float
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        """What tells it from others of the same task and argument."""
+        return self.memory, self.seed, self.value
+
+
+def evaluate_variants(
+    runs: Sequence[LoadedRun],
+    argument: str,
+    values: Sequence[float],
+    episodes: int,
+    done: Iterable[Variant] = (),
+    tell: Callable[[list[Variant]], None] = lambda _: None,
+) -> list[Variant]:
+    """Evaluate every run at every value of an argument of its environment, without any further training.
+
+    :param done: variants known already, which are not evaluated again
+    :param tell: called with all variants so far after each new one
+    :raises UserError: for runs of different environments, or an argument or value that the environment refuses
+    """
+    environments = sorted({run.settings.env for run in runs})
+    if len(environments) != 1:
+        raise UserError(f"expected runs of one environment, got {', '.join(environments) or 'no run'}")
+    found = list(done)
+    if any((variant.env, variant.argument) != (environments[0], argument) for variant in found):
+        raise UserError(f"expected variants of {environments[0]} by {argument}, got those of {found[0].env} by "
+                        f"{found[0].argument}")  # fmt: skip
+    known = {variant.key for variant in found}
+    for value in values:  # the short ones of all agents first
+        for run in runs:
+            settings = run.settings
+            if (settings.memory, settings.seed, value) in known:
+                continue
+            result = _evaluate(run, argument, value, episodes)
+            identity = (settings.env, settings.memory, settings.seed, argument, value)
+            found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
+            tell(found)
+    return found
+
+
+def _evaluate(run: LoadedRun, argument: str, value: float, episodes: int) -> Evaluation:
+    whole = int(value) if value == int(value) else value
+    n_envs = min(episodes, EVALUATION_ENVS)
+    return evaluate(run.model, lambda: run.make_environments(n_envs, env_kwargs={argument: whole}), episodes)
+
+
+def write_variants(path: Path, variants: Sequence[Variant]) -> None:
+    """Write a table, one row per agent and value."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Variant)])
+        writer.writeheader()
+        writer.writerows(asdict(variant) for variant in variants)
+
+
+def read_variants(path: Path) -> list[Variant]:
+    """Read such a table.
+
+    :raises UserError: if it is not one
+    """
+    kinds: dict[str, Callable[[str], Any]] = {"env": str, "memory": str, "argument": str, "seed": int, "episodes": int}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [Variant(**{key: kinds.get(key, float)(text) for key, text in row.items()}) for row in rows]
+    except (OSError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: expected a table of variants, got {error}") from error
+
+
+def variants_table(variants: Sequence[Variant]) -> str:
+    """Markdown: per memory and value the mean over seeds, and behind it the worst seed."""
+    values = sorted({variant.value for variant in variants})
+    means = _by_memory(variants)
+    argument = variants[0].argument
+    lines = [f"| memory | seeds | {' | '.join(f'{argument} {value:,.0f}' for value in values)} |"]
+    lines.append("| --- " * (len(values) + 2) + "|")
+    for memory, by_value in means.items():
+        seeds = len({variant.seed for variant in variants if variant.memory == memory})
+        cells = [f"{np.mean(by_value[v]):.3f} ({min(by_value[v]):.3f})" if v in by_value else "" for v in values]
+        lines.append(f"| {memory} | {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw_variants(path: Path, variants: Sequence[Variant]) -> None:
+    """A line per memory through the means over seeds, with a band from the worst seed to the best.
+
+    :raises UserError: if matplotlib is missing
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    means = _by_memory(variants)
+    looks = styles(list(means))
+    for memory, by_value in means.items():
+        values = sorted(by_value)
+        axes.plot(values, [np.mean(by_value[value]) for value in values], label=memory, **looks[memory])
+        low, high = ([pick(by_value[value]) for value in values] for pick in (min, max))
+        axes.fill_between(values, low, high, color=looks[memory]["color"], alpha=0.12, linewidth=0)
+    task = find_task(variants[0].env)
+    if task is not None:
+        for bound in (task.floor, task.ceiling):
+            axes.axhline(bound.value, color="0.5", linestyle="--", linewidth=1)
+    values = sorted({variant.value for variant in variants})
+    if values[0] > 0 and values[-1] >= 30 * values[0]:
+        axes.set_xscale("log")
+    axes.set_xlabel(variants[0].argument)
+    axes.set_ylabel("mean return; dashed: floor and ceiling")
+    axes.set_title(f"{variants[0].env}, not trained further: mean over seeds, band from worst to best")
+    axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format=path.suffix[1:] or "png")
+
+
+def _by_memory(variants: Sequence[Variant]) -> dict[str, dict[float, list[float]]]:
+    """Per memory and value the mean return of each seed."""
+    found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for variant in variants:
+        found[variant.memory][variant.value].append(variant.mean)
+    return found

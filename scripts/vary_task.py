@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""Agents on variants of their task: python scripts/vary_task.py RUN... --argument corridor --values 50 1000 10000"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.evaluation.variation import (
+    Variant,
+    draw_variants,
+    evaluate_variants,
+    read_variants,
+    variants_table,
+    write_variants,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Evaluate agents, without training them further, on other variants.")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, of one environment")
+    parser.add_argument("--argument", required=True, help="argument of the environment to vary, such as corridor")
+    parser.add_argument("--values", required=True, nargs="+", type=float)
+    parser.add_argument("--episodes", type=int, default=100, help="per agent and value (100)")
+    parser.add_argument("--out", type=Path, default=Path("runs/variants"), help="folder of table and picture; what is "
+                        "in its table is not evaluated again (runs/variants)")  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    table = arguments.out / "variants.csv"
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        done = read_variants(table) if table.exists() else []
+        runs = [load_run(folder, "cpu") for folder in arguments.runs]
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("agents x values", total=len(runs) * len(arguments.values))
+
+            def tell(variants: list[Variant]) -> None:
+                write_variants(table, variants)
+                progress.update(bar, completed=len(variants))
+
+            variants = evaluate_variants(runs, arguments.argument, arguments.values, arguments.episodes, done, tell)
+        print(variants_table(variants))
+        draw_variants(arguments.out / "variants.png", variants)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(f"\ntable: {table}\npicture: {arguments.out / 'variants.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Agents on variants of their task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.evaluate import evaluate
+from rl_larnn.agents.evaluation.load import LoadedRun, load_run
+from rl_larnn.agents.evaluation.variation import (
+    Variant,
+    draw_variants,
+    evaluate_variants,
+    read_variants,
+    variants_table,
+    write_variants,
+)
+from rl_larnn.agents.training import TrainConfig, train
+
+TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(TrainConfig("TMazePassive-10", "gru", 64, n_envs=2, settings=TINY, eval_episodes=1, run_dir=folder))
+    return load_run(folder, "cpu")
+
+
+def made_up(memory: str, seed: int, value: float, mean: float) -> Variant:
+    return Variant("TMazePassive-10-v0", memory, seed, "corridor", value, 10, mean, mean - 1)
+
+
+def test_each_value_is_an_environment_of_its_own(run: LoadedRun) -> None:
+    found = evaluate_variants([run], "corridor", [2, 7], 3)
+    assert [(variant.value, variant.episodes) for variant in found] == [(2, 3), (7, 3)]
+    for variant in found:
+        env = run.make_environments(3, env_kwargs={"corridor": int(variant.value)})
+        expected = evaluate(run.model, env, 3)
+        env.close()
+        assert expected.lengths == (int(variant.value) + 1,) * 3  # an episode is one step longer than the corridor
+        assert (variant.mean, variant.worst) == (expected.mean, expected.worst)
+
+
+def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) -> None:
+    known = made_up("gru", run.settings.seed, 7, 0.125)
+    write_variants(tmp_path / "table.csv", [known])
+    told: list[list[float]] = []
+    done = read_variants(tmp_path / "table.csv")
+    found = evaluate_variants([run], "corridor", [7, 3], 1, done, lambda now: told.append([v.value for v in now]))
+    assert found[0] == known
+    assert told == [[7, 3]]
+
+
+def test_a_table_reads_back(tmp_path: Path) -> None:
+    variants = [made_up("aaren", 0, 50, 0.1 + 0.2), made_up("gru", 1, 1e6, -1.0)]
+    write_variants(tmp_path / "table.csv", variants)
+    assert read_variants(tmp_path / "table.csv") == variants
+    (tmp_path / "table.csv").write_text("memory,seed\naaren,1\n")
+    with pytest.raises(UserError, match="expected a table of variants"):
+        read_variants(tmp_path / "table.csv")
+
+
+def test_summary_and_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    variants = [made_up("aaren", seed, value, 1.0 - seed / 4) for seed in (0, 1) for value in (50, 1e6)]
+    variants.append(made_up("lstm", 0, 50, 0.5))
+    assert variants_table(variants).splitlines() == [
+        "| memory | seeds | corridor 50 | corridor 1,000,000 |",
+        "| --- | --- | --- | --- |",
+        "| aaren | 2 | 0.875 (0.750) | 0.875 (0.750) |",
+        "| lstm | 1 | 0.500 (0.500) |  |",
+    ]
+    draw_variants(tmp_path / "new" / "variants.png", variants)
+    assert (tmp_path / "new" / "variants.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bad_input(run: LoadedRun) -> None:
+    with pytest.raises(UserError, match="unexpected keyword argument 'length'"):
+        evaluate_variants([run], "length", [3], 1)
+    with pytest.raises(UserError, match=r"corridor of at least 1 whole step, got 0\.5"):
+        evaluate_variants([run], "corridor", [0.5], 1)
+    other = replace(run, settings=replace(run.settings, env="CartPole-POMDP-v0"))
+    with pytest.raises(UserError, match="runs of one environment, got CartPole-POMDP-v0, TMazePassive-10-v0"):
+        evaluate_variants([run, other], "corridor", [3], 1)
+    with pytest.raises(UserError, match="got those of TMazePassive-10-v0 by gravity"):
+        evaluate_variants([run], "corridor", [3], 1, [replace(made_up("gru", 0, 3, 0), argument="gravity")])
