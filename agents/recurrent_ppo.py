@@ -21,6 +21,9 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
 from rl_larnn.agents.checks import NonFiniteError, check_finite, check_spaces, choose_seq_len
+from rl_larnn.agents.entropy import entropy_floor, raised_coefficient
+from rl_larnn.agents.memory_rate import check_factor, memory_rate
+from rl_larnn.agents.refresh import refresh_states, staleness
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.optimizer import clip_gradients
@@ -39,8 +42,18 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
         multiples of it. None takes the largest common divisor of the two up to 32.
     :param batch_size: minibatch size in steps
+    :param memory_learning_rate: factor on ``learning_rate`` for all parameters of the memories; None: the same for all
+        (:mod:`rl_larnn.agents.memory_rate`)
+    :param refresh_states: before each epoch but the first, read the rollout again with the present weights, for the
+        memory states at the starts of the chunks (:mod:`rl_larnn.agents.refresh`); logs ``memory/state_staleness_kl``
+    :param min_entropy: floor under the policy's entropy, as a share of that of random actions where actions are chosen
+        from a number of them, else in nats: under it the entropy coefficient rises above ``ent_coef``, logged as
+        ``train/ent_coef`` (:mod:`rl_larnn.agents.entropy`); None: no floor
+    :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a task is
+        solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
-    :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces
+    :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out
+        of range
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICY_ALIASES)
@@ -76,6 +89,10 @@ class RecurrentPPO(SB3RecurrentPPO):
         _init_setup_model: bool = True,
         *,
         seq_len: int | None = None,
+        memory_learning_rate: float | None = None,
+        refresh_states: bool = False,
+        min_entropy: float | None = None,
+        min_advantage_std: float = 0.0,
     ) -> None:
         super().__init__(
             policy,
@@ -104,12 +121,19 @@ class RecurrentPPO(SB3RecurrentPPO):
             _init_setup_model=False,
         )
         self.seq_len = seq_len
+        self.memory_learning_rate = memory_learning_rate
+        self.refresh_states = refresh_states
+        self.min_entropy = min_entropy
+        self.min_advantage_std = min_advantage_std
         self._last_state: PolicyState | None = None
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
         check_spaces(self.observation_space, self.action_space)
+        check_factor(self.memory_learning_rate)
+        if not self.min_advantage_std >= 0:
+            raise ValueError(f"min_advantage_std must be at least 0, got {self.min_advantage_std}")
         self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
@@ -122,6 +146,9 @@ class RecurrentPPO(SB3RecurrentPPO):
                 f"got {type(policy).__name__}"
             )
         self.policy = policy.to(self.device)
+        self._entropy_floor: float | None = None  # in nats
+        if self.min_entropy is not None:
+            self._entropy_floor = entropy_floor(self.min_entropy, self.action_space, not policy.squash_output)
         self.rollout_buffer = ChunkBuffer(
             self.n_steps,
             self.observation_space,
@@ -253,10 +280,22 @@ class RecurrentPPO(SB3RecurrentPPO):
         progress = self._current_progress_remaining
         clip_range = self.clip_range(progress)  # type: ignore[operator]
         clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
+        stored = self.rollout_buffer.states
+        with memory_rate(self.policy, self.memory_learning_rate):
+            records = self._run_epochs(clip_range, clip_range_vf)
+        self._log_training(records, clip_range, clip_range_vf)
+        if self.refresh_states:
+            found = staleness(self.policy, self.rollout_buffer, stored, self._evaluate)
+            self.logger.record("memory/state_staleness_kl", found)
+
+    def _run_epochs(self, clip_range: float, clip_range_vf: float | None) -> Tensor:
+        """Go over the rollout until ``n_epochs`` or ``target_kl`` is reached; one row of losses per minibatch."""
         parameters = list(self.policy.parameters())
-        records: list[Tensor] = []  # one row of losses per minibatch; read once, at the end
+        records: list[Tensor] = []  # on the device, and only read when all is done
         for epoch in range(self.n_epochs):
             early = False
+            if epoch and self.refresh_states:
+                refresh_states(self.policy, self.rollout_buffer)
             for chunks in self.rollout_buffer.get(self.batch_size):
                 loss, record = self._loss(chunks, clip_range, clip_range_vf)
                 records.append(record)
@@ -274,19 +313,15 @@ class RecurrentPPO(SB3RecurrentPPO):
             self._n_updates += 1
             if early:
                 break
-        self._log_training(torch.stack(records), clip_range, clip_range_vf)
+        return torch.stack(records)
 
     def _loss(self, chunks: Chunks, clip_range: float, clip_range_vf: float | None) -> tuple[Tensor, Tensor]:
         """The loss of one minibatch, and what is logged of it: policy, value, entropy, KL, clipped share, total."""
-        try:
-            values, log_prob, entropy = self.policy.evaluate_chunks(
-                chunks.observations, chunks.actions, chunks.state, chunks.starts
-            )
-        except ValueError as error:  # torch refuses to make a distribution from NaN
-            raise NonFiniteError(self._divergence(str(error).splitlines()[0])) from error
+        values, log_prob, entropy = self._evaluate(chunks.observations, chunks.actions, chunks.state, chunks.starts)
         advantages = chunks.advantages
         if self.normalize_advantage and advantages.numel() > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+            scale = (advantages.std() + 1e-8).clamp(min=self.min_advantage_std)
+            advantages = (advantages - advantages.mean()) / scale
         log_ratio = log_prob - chunks.old_log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
@@ -297,13 +332,23 @@ class RecurrentPPO(SB3RecurrentPPO):
         # Without a closed form, the mean log-probability of what was done stands in for the entropy.
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
         loss = policy_loss + self.vf_coef * value_loss
-        if self.ent_coef != 0:  # else it is only logged
+        if self._entropy_floor is not None:
+            loss = loss + raised_coefficient(self.ent_coef, self._entropy_floor, -entropy_loss) * entropy_loss
+        elif self.ent_coef != 0:  # else it is only logged
             loss = loss + self.ent_coef * entropy_loss
         with torch.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
             clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
             record = torch.stack([policy_loss, value_loss, entropy_loss, kl, clip_fraction, loss])
         return loss, record
+
+    def _evaluate(
+        self, obs: PyTorchObs, actions: Tensor, state: PolicyState, starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        try:
+            return self.policy.evaluate_chunks(obs, actions, state, starts)
+        except ValueError as error:  # torch refuses to make a distribution from NaN
+            raise NonFiniteError(self._divergence(str(error).splitlines()[0])) from error
 
     def _log_training(self, records: Tensor, clip_range: float, clip_range_vf: float | None) -> None:
         policy_loss, value_loss, entropy_loss, kl, clip_fraction, _ = records.mean(0).tolist()
@@ -319,6 +364,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         self.logger.record("train/clip_fraction", clip_fraction)
         self.logger.record("train/loss", loss)
         self.logger.record("train/explained_variance", explained)
+        if self._entropy_floor is not None:
+            coefficient = raised_coefficient(self.ent_coef, self._entropy_floor, -records[:, 2])
+            self.logger.record("train/ent_coef", coefficient.mean().item())
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", torch.exp(self.policy.log_std).mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

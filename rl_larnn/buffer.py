@@ -145,6 +145,13 @@ class ChunkBuffer:
                 *judged.index_select(2, chosen).unbind(),
             )
 
+    def stretches(self) -> Iterator[tuple[Observation, Tensor, Tensor]]:
+        """The rollout in order, L steps of all E environments at a time: observations, actions, starts, (L, E, ...)."""
+        for first in range(0, self.n_steps, self.seq_len):
+            steps = slice(first, first + self.seq_len)
+            observations = map_observation(lambda stored, steps=steps: stored[steps], self.observations)
+            yield observations, self.actions[steps], self.starts[steps]
+
     def _by_chunk(self, stored: Tensor) -> Tensor:
         """(N, E, ...) to (L, N / L * E, ...): chunk k of environment e becomes column k E + e."""
         return stored.unflatten(0, (-1, self.seq_len)).transpose(0, 1).flatten(1, 2)

@@ -30,7 +30,7 @@ from stable_baselines3.common.torch_layers import (
     NatureCNN,
 )
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl_larnn.memories import build_memory
 from rl_larnn.memories.none import NoMemory
@@ -194,9 +194,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         :return: values, log-probabilities and entropies (None where there is no closed form), each ``(T, B)``
         """
         shape = starts.shape
-        actor_features, critic_features = (
-            f.unflatten(0, shape) for f in self._features(map_observation(lambda o: o.flatten(0, 1), obs))
-        )
+        actor_features, critic_features = self._timed_features(obs, shape)
         actor, _ = self.actor_memory.scan(actor_features, state.actor, starts)
         critic = actor.detach()
         if self.critic_memory is not None:
@@ -204,6 +202,21 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         log_prob, entropy = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
         values = self._values(critic.flatten(0, 1)).view(shape)
         return values, log_prob.view(shape), None if entropy is None else entropy.view(shape)
+
+    def read_chunks(self, obs: Observation, state: PolicyState, starts: Tensor) -> PolicyState:
+        """What the rows remember after whole chunks of time; arguments as in :meth:`evaluate_chunks`."""
+        actor_features, critic_features = self._timed_features(obs, starts.shape)
+        _, actor = self.actor_memory.scan(actor_features, state.actor, starts)
+        critic = state.critic
+        if self.critic_memory is not None:
+            _, critic = self.critic_memory.scan(critic_features, state.critic, starts)
+        return PolicyState(actor, critic)
+
+    def memory_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the memories; without one, the layer in its place does not count."""
+        memories = (self.actor_memory, self.critic_memory)
+        real = [memory for memory in memories if memory is not None and not isinstance(memory, NoMemory)]
+        return [parameter for memory in real for parameter in memory.parameters()]
 
     def _choose(self, memory_output: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
         """Actions and their log-probabilities."""
@@ -229,6 +242,11 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         """Features ``(B, F)`` for the actor and for the critic."""
         features = self.extract_features(obs)
         return features if isinstance(features, tuple) else (features, features)
+
+    def _timed_features(self, obs: Observation, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """Features ``(T, B, F)`` of observations ``(T, B, ...)``."""
+        actor, critic = self._features(map_observation(lambda o: o.flatten(0, 1), obs))
+        return actor.unflatten(0, shape), critic.unflatten(0, shape)
 
     def _log_probs(self, memory_output: Tensor) -> Tensor:
         """Log-probabilities ``(B, n)`` of n discrete actions: SB3's distribution in a third of the operations."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rl_larnn import native
+from rl_larnn.memories.horizon import set_horizon
 from rl_larnn.memories.stack import Stack, layer_sizes
 from rl_larnn.memory import Memory
 
@@ -31,13 +32,16 @@ class GruState(NamedTuple):
 class GruLayer(Memory):
     """One layer of :class:`Gru`."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, horizon: int | None = None) -> None:
         super().__init__(input_size, hidden_size)
         self.input_to_gates = nn.Linear(self.input_size, 3 * self.output_size)
         self.hidden_to_gates = nn.Linear(self.output_size, 3 * self.output_size, bias=False)
         self.candidate_bias = nn.Parameter(torch.empty(self.output_size))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+        if horizon is not None:
+            _, keep, _ = self.input_to_gates.bias.split(self.output_size)
+            set_horizon(horizon, keep)
 
     def initial_state(self, batch_size: int) -> GruState:
         return GruState(self.zeros(batch_size, self.output_size))
@@ -137,7 +141,9 @@ class Gru(Stack):
     :param input_size: I
     :param hidden_size: H, also the width of the output
     :param layers: depth
+    :param horizon: steps that the task asks to remember: keep gates (z) start with half-lives from 2 steps to as many
+        (:mod:`rl_larnn.memories.horizon`); None: with a half-life of about 1 step
     """
 
-    def __init__(self, input_size: int, hidden_size: int = 64, layers: int = 1) -> None:
-        super().__init__([GruLayer(*sizes) for sizes in layer_sizes(input_size, hidden_size, layers)])
+    def __init__(self, input_size: int, hidden_size: int = 64, layers: int = 1, horizon: int | None = None) -> None:
+        super().__init__([GruLayer(*sizes, horizon) for sizes in layer_sizes(input_size, hidden_size, layers)])

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu
 
 from rl_larnn import native
+from rl_larnn.memories.horizon import set_horizon
 from rl_larnn.memories.larnn_native import native_larnn_scan
 from rl_larnn.memories.larnn_scan import LarnnWeights, larnn_scan, window_mask
 from rl_larnn.memories.options import check_choice, check_heads
@@ -85,6 +86,7 @@ class LarnnLayer(Memory):
         positions: Positions,
         kv_activation: bool,
         norm: Norm,
+        horizon: int | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size)
         size = self.output_size
@@ -107,7 +109,11 @@ class LarnnLayer(Memory):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(size), 1 / math.sqrt(size))
         bias = self.input_to_gates.bias if mode == "residual" else self.to_gates.bias
-        nn.init.ones_(bias[size : 2 * size])
+        _, keep, take, _ = bias.split(size)
+        if horizon is None:
+            nn.init.ones_(keep)
+        else:
+            set_horizon(horizon, keep, take)
         # A learned score per head and age, newest last; an ALiBi-like slope to begin with, so that heads differ.
         self.position_bias: nn.Parameter | None = None
         if positions == "bias":
@@ -253,6 +259,8 @@ class Larnn(Stack):
     :param norm: ``"layer"`` (keys, values and attention), ``"batch"`` (the paper's, of cell and hidden state too;
         couples rows in training, unfit for PPO) or ``"none"``
     :param residual: add the input of each layer to its output (needs ``input_size == hidden_size``)
+    :param horizon: steps that the task asks to remember: forget and input gates start with half-lives from 2 steps to
+        as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
     :raises ValueError: for an option out of range, with the nearest valid one
     """
 
@@ -268,6 +276,7 @@ class Larnn(Stack):
         kv_activation: bool = True,
         norm: Norm = "layer",
         residual: bool = False,
+        horizon: int | None = None,
     ) -> None:
         check_heads(hidden_size, heads)
         check_choice("mode", mode, ("residual", "layer"))
@@ -281,5 +290,5 @@ class Larnn(Stack):
                 f"got {hidden_size}; set hidden_size={input_size} or residual=False"
             )
         sizes = layer_sizes(input_size, hidden_size, layers)
-        cells = [LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm) for size in sizes]
+        cells = [LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm, horizon) for size in sizes]
         super().__init__(cells, residual)

@@ -6,8 +6,8 @@ Letters: T time, B batch rows, I input, H hidden. Rows of each 4H block, in orde
     c_t = f c_{t-1} + i g,   h_t = o tanh(c_t),   y_t = h_t
 
 Differs from ``torch.nn.LSTM`` in the order of the rows, in having one bias and in starting with the forget bias at 1
-(Jozefowicz et al., 2015). The scan walks time with a backward pass written by hand, because ``torch.nn.LSTM`` knows no
-starts inside a sequence: natively on the CPU (``native/lstm.h``), else in torch.
+(Jozefowicz et al., 2015) unless a horizon is given. The scan walks time with a backward pass written by hand, because
+``torch.nn.LSTM`` knows no starts inside a sequence: natively on the CPU (``native/lstm.h``), else in torch.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rl_larnn import native
+from rl_larnn.memories.horizon import set_horizon
 from rl_larnn.memories.stack import Stack, layer_sizes
 from rl_larnn.memory import Memory
 
@@ -32,13 +33,17 @@ class LstmState(NamedTuple):
 class LstmLayer(Memory):
     """One layer of :class:`Lstm`."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, horizon: int | None = None) -> None:
         super().__init__(input_size, hidden_size)
         self.input_to_gates = nn.Linear(self.input_size, 4 * self.output_size)
         self.hidden_to_gates = nn.Linear(self.output_size, 4 * self.output_size, bias=False)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
-        nn.init.ones_(self.input_to_gates.bias[self.output_size : 2 * self.output_size])
+        take, keep, *_ = self.input_to_gates.bias.split(self.output_size)
+        if horizon is None:
+            nn.init.ones_(keep)
+        else:
+            set_horizon(horizon, keep, take)
 
     def initial_state(self, batch_size: int) -> LstmState:
         return LstmState(self.zeros(batch_size, self.output_size), self.zeros(batch_size, self.output_size))
@@ -143,7 +148,9 @@ class Lstm(Stack):
     :param input_size: I
     :param hidden_size: H, also the width of the output
     :param layers: depth
+    :param horizon: steps that the task asks to remember: forget and input gates start with half-lives from 2 steps to
+        as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
     """
 
-    def __init__(self, input_size: int, hidden_size: int = 64, layers: int = 1) -> None:
-        super().__init__([LstmLayer(*sizes) for sizes in layer_sizes(input_size, hidden_size, layers)])
+    def __init__(self, input_size: int, hidden_size: int = 64, layers: int = 1, horizon: int | None = None) -> None:
+        super().__init__([LstmLayer(*sizes, horizon) for sizes in layer_sizes(input_size, hidden_size, layers)])
