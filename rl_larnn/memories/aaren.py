@@ -8,12 +8,23 @@ of v_1 ... v_t (:mod:`rl_larnn.scan`), followed by W_o. Training runs over all s
 numbers per layer, however long the episode. A block is pre-norm: x + attention(norm x), then + feed-forward(norm x),
 four times as wide inside. With E = 512 it has the paper's 3,152,896 parameters.
 
-Differs from the paper:
+Differs from the paper, by switches (off, each leaves the paper's module):
 
-* ``recency="decay"`` (the default) lowers the score of a token of age n by c n, with a learned c >= 0 per head. The
+* ``recency="decay"`` lowers the score of a token by c at each step that it grows older, with a learned c per head. The
   plain average (``recency="none"``, the paper's) is blind to order: it cannot tell a rising angle from a falling one.
+  Heads begin with c from 1 to 0.005, and the last with c = -1: it raises what is old, and so holds on to what came
+  first, however long ago. ``recency="gate"`` makes c a function of the token, c_t = 0.005 sinh(theta + W x_t), which
+  begins with W = 0: a forget gate that can also close the memory to what comes, per token.
 * ``phases=True`` turns the values by an angle per step of age, another one for each pair of features, so that a linear
-  layer can tell what was shown how long ago (:mod:`rl_larnn.scan`). The angles begin evenly spread from 0 to pi.
+  layer can tell what was shown how long ago (:mod:`rl_larnn.scan`). The angles begin evenly spread from 0 to pi; the
+  last head, which keeps what came first, has none.
+* ``clock=True`` gives the output projection one more number per head, which the division of an average takes away: how
+  much weight has been read for each unit that the newest token has (:mod:`rl_larnn.scan`). Counting needs it.
+* ``gate=True`` multiplies the attention by sigmoid(W x_t + b), which begins at 0.27: a block that is almost the
+  identity (after the gates of Parisotto et al., 2020, arXiv 1910.06764).
+
+And always:
+
 * The query is folded into W_k: a score is one dot product with the input, since q does not depend on it.
 * Inputs pass through a linear layer first (to E features), outputs through a last norm.
 """
@@ -184,8 +195,11 @@ class Aaren(Memory):
     :param hidden_size: E, also the width of the output
     :param layers: depth
     :param heads: A, must divide ``hidden_size``
-    :param recency: ``"decay"`` for a learned decay per head, ``"none"`` for the paper's plain average
+    :param recency: ``"gate"`` for a decay per head that depends on the token, ``"decay"`` for a constant one,
+        ``"none"`` for the paper's plain average
     :param phases: turn the values by an angle per step of age, a learned one for each pair of features
+    :param clock: let the output see how much has been read
+    :param gate: an output gate, almost closed at the start
     :raises ValueError: where ``heads`` does not divide ``hidden_size``, ``recency`` is unknown, or phases find heads of
         odd width
     """
