@@ -49,8 +49,8 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param min_entropy: floor under the policy's entropy, as a share of that of random actions where actions are chosen
         from a number of them, else in nats: under it the entropy coefficient rises above ``ent_coef``, logged as
         ``train/ent_coef`` (:mod:`rl_larnn.agents.entropy`); None: no floor
-    :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a task is
-        solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
+    :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a
+        task is solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
     :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out
         of range
