@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +16,19 @@ _RECORDED = ("rl-larnn", "torch", "stable-baselines3", "sb3-contrib", "gymnasium
 def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that decide what a run does."""
     return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in _RECORDED}}
+
+
+#: Part of a run's trials, the last ones, that make its score.
+SCORED = 0.1
+
+
+def score(trials: Sequence[Sequence[float]]) -> float:
+    """How good a run ended: the mean return over the last tenth of its trials, at least one.
+
+    :param trials: steps and mean return of each
+    """
+    last = trials[-math.ceil(SCORED * len(trials)) :]
+    return sum(mean for _, mean in last) / len(last)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rl_larnn.agents.evaluation.records import (
     write_results,
     write_suite_curves,
 )
+from rl_larnn.agents.results import score
 from rl_larnn.agents.runs import RESULT, read_json, write_json
 from rl_larnn.agents.suite.jobs import Job, read_origin
 from rl_larnn.agents.suite.local import run_locally
@@ -28,9 +28,6 @@ from rl_larnn.agents.suite.suites import Suite
 
 SUITE = "suite.json"
 ENGINES = ("local", "ray")
-
-#: Part of a run's trials, the last ones, that make its score.
-SCORED = 0.1
 
 
 @dataclass(frozen=True)
@@ -131,14 +128,12 @@ def read_tables(jobs: Sequence[Job], out: Path) -> tuple[list[RunRecord], list[C
 
 def _record(job: Job, out: Path) -> RunRecord:
     result = read_json(job.folder(out) / "run" / RESULT, "the result of a run")
-    means = [mean for _, mean in result["trials"]]
-    last = means[-math.ceil(SCORED * len(means)) :]
     return RunRecord(
         task=job.task.id,
         memory=job.memory,
         seed=job.seed,
-        score=sum(last) / len(last),
-        best=max(means),
+        score=score(result["trials"]),
+        best=max(mean for _, mean in result["trials"]),
         steps=result["steps"],
         steps_per_s=result["steps_per_s"],
         parameters=result["parameters"],

@@ -1,0 +1,94 @@
+"""Runs of one task and memory under different settings, side by side: what a change of a setting is worth."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.results import score
+from rl_larnn.agents.runs import RESULT, read_json
+from rl_larnn.agents.snapshots import load_settings
+from rl_larnn.agents.values import format_value
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    :param score: mean of the last tenth of the trials during training, as in a suite; None without trials
+    :param best: mean return of the best agent, over fresh episodes
+    """
+
+    settings: Settings
+    score: float | None
+    best: float
+
+
+def read_run(folder: Path) -> Trained:
+    """A run from its folder.
+
+    :raises UserError: if it is not a finished run
+    """
+    settings = load_settings(folder)
+    if not (folder / RESULT).exists():
+        raise UserError(f"the run {folder} is not finished; go on with: --resume {folder}")
+    result = read_json(folder / RESULT, "the result of a run")
+    trials = result["trials"]
+    return Trained(settings, score(trials) if trials else None, result["mean_return"])
+
+
+def comparison_tables(runs: Iterable[Trained]) -> str:
+    """Markdown: a table per task and memory, a row per choice of settings, best mean score first.
+
+    A row says only in what the settings of its table differ; its command says in what they differ from the recipe.
+    """
+    groups: dict[tuple[str, str], list[Trained]] = defaultdict(list)
+    for run in runs:
+        groups[run.settings.env, run.settings.memory].append(run)
+    return "\n\n".join(_table(env, memory, group) for (env, memory), group in groups.items())
+
+
+def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
+    choices = [run.settings.choices() for run in runs]
+    names = list(dict.fromkeys(name for own in choices for name in own))
+    varied = [name for name in names if len({_text(own, name) for own in choices}) > 1]
+    by_choice: dict[tuple[str, ...], list[Trained]] = defaultdict(list)
+    for run, own in zip(runs, choices, strict=True):
+        by_choice[tuple(_text(own, name) for name in varied)].append(run)
+    rows = sorted((_row(varied, values, own) for values, own in by_choice.items()), key=lambda row: -row[0])
+    lines = [f"### {env}, {memory}", "", "| settings | seeds | score | worst | best agents | command |"]
+    return "\n".join([*lines, "| --- | --- | --- | --- | --- | --- |", *(row for _, row in rows)])
+
+
+def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[float, str]:
+    scores = [run.score for run in runs if run.score is not None]
+    mean = float(np.mean(scores)) if scores else -math.inf
+    label = ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(defaults)"
+    seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
+    best = np.mean([run.best for run in runs])
+    figures = f"{mean:.4g} | {min(scores):.4g} | {best:.4g}" if scores else f" | | {best:.4g}"
+    return mean, f"| {label} | {seeds} | {figures} | `{command(runs[0].settings)}` |"
+
+
+def command(settings: Settings) -> str:
+    """What to type for such a run, apart from the seed, with the recipe as it is today."""
+    usual, own = resolve(TrainConfig(settings.env, settings.memory)).choices(), settings.choices()
+    parts = ["python scripts/train_agent.py", f"--env {settings.env}", f"--memory {settings.memory}"]
+    for name in dict.fromkeys([*own, *usual]):
+        if name in own and _text(own, name) != _text(usual, name):
+            flag = "-n " if name == "n_timesteps" else "--n-envs " if name == "n_envs" else f"--set {name}="
+            parts.append(f"{flag}{_text(own, name)}")
+    return " ".join(parts)
+
+
+def _text(choices: dict[str, Any], name: str) -> str:
+    """A setting as it is typed; nothing for one that was not made."""
+    return format_value(choices[name]) if name in choices else ""

@@ -1,0 +1,67 @@
+"""Runs under different settings, side by side."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_larnn.agents.config import TrainConfig, resolve
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.comparison import Trained, command, comparison_tables, read_run
+from rl_larnn.agents.results import score
+from rl_larnn.agents.training import train
+from rl_larnn.agents.values import parse_pairs
+
+
+def trained(seed: int, value: float | None, memory: str = "aaren", **settings: Any) -> Trained:
+    steps = settings.pop("n_timesteps", None)
+    config = TrainConfig("TMazePassive-10", memory, steps, seed=seed, settings=settings)
+    return Trained(resolve(config), value, 0.5)
+
+
+def test_a_row_per_choice_of_settings() -> None:
+    runs = [trained(4, 0.4), trained(1, 0.25, clock=True), trained(2, 0.75, clock=True), trained(3, 1.0, "gru")]
+    aaren, gru = comparison_tables(runs).split("\n\n### ")
+    typed = "`python scripts/train_agent.py --env TMazePassive-10-v0 --memory aaren"
+    assert aaren.splitlines()[4:] == [
+        f"| clock=True | 1 2 | 0.5 | 0.25 | 0.5 | {typed} --set clock=True` |",
+        f"| (defaults) | 4 | 0.4 | 0.4 | 0.5 | {typed}` |",
+    ]
+    assert gru.startswith("TMazePassive-10-v0, gru\n")
+
+
+def test_the_best_mean_stands_first() -> None:
+    runs = [trained(0, 0.1), trained(0, None, heads=2), trained(0, 0.9, heads=8), trained(1, 0.7, heads=16)]
+    labels = re.findall(r"^\| (\S+) \| \d", comparison_tables(runs), flags=re.MULTILINE)
+    assert labels == ["heads=8", "heads=16", "heads=4", "heads=2"]  # the recipe says 4
+
+
+def test_the_command_makes_the_same_choices() -> None:
+    own = {"window": 4, "learning_rate": 1e-3}
+    settings = resolve(TrainConfig("CartPole-POMDP", "larnn", 777, n_envs=3, settings=own))
+    typed = shlex.split(command(settings))
+    assert typed[:6] == ["python", "scripts/train_agent.py", "--env", "CartPole-POMDP-v0", "--memory", "larnn"]
+    pairs = list(zip(typed[6::2], typed[7::2], strict=True))
+    chosen = parse_pairs([text for flag, text in pairs if flag == "--set"])
+    flags = dict(pairs)
+    again = TrainConfig("CartPole-POMDP", "larnn", int(flags["-n"]), n_envs=int(flags["--n-envs"]), settings=chosen)
+    assert resolve(again) == settings
+
+
+def test_a_score_is_the_mean_of_the_last_tenth() -> None:
+    assert score([[10 * step, step] for step in range(20)]) == 18.5
+    assert score([[1, 3.0], [2, 5.0]]) == 5.0
+
+
+def test_runs_are_read_from_their_folders(tmp_path: Path) -> None:
+    tiny = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
+    train(TrainConfig("TMazePassive-10", "gru", 64, n_envs=2, settings=tiny, eval_episodes=1, run_dir=tmp_path / "run"))
+    run = read_run(tmp_path / "run")
+    assert run.settings.choices()["hidden_size"] == 8 and run.score is not None
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(UserError, match="is not finished; go on with: --resume"):
+        read_run(tmp_path / "run")
