@@ -34,15 +34,19 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any], recipe: Recipe, render_
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     extra = {} if render_mode is None else {"render_mode": render_mode}
     try:
-        env = gym.make(env_id, **{**env_kwargs, **extra})
-        if recipe.previous_action:
-            env = PreviousAction(env)
-        if recipe.first_step_flag:
-            env = FirstStepFlag(env)
-        return env if recipe.frame_stack == 1 else _stacked(env, recipe.frame_stack)
+        return as_the_agent_sees_it(gym.make(env_id, **{**env_kwargs, **extra}), recipe)
     except Exception as error:
         # Any environment's constructor runs here, and each fails in its own way.
         raise UserError(f"cannot make the environment {env_id}: {one_line(error)}") from error
+
+
+def as_the_agent_sees_it(env: gym.Env, recipe: Recipe) -> gym.Env:
+    """The environment with what the recipe adds to its observations."""
+    if recipe.previous_action:
+        env = PreviousAction(env)
+    if recipe.first_step_flag:
+        env = FirstStepFlag(env)
+    return env if recipe.frame_stack == 1 else _stacked(env, recipe.frame_stack)
 
 
 def _stacked(env: gym.Env, frames: int) -> gym.Env:

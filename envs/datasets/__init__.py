@@ -1,0 +1,58 @@
+"""Datasets for offline learning: episodes and windows of them, readers of Minari and D4RL, a cache, and collection."""
+
+from rl_larnn.envs.datasets.behaviour import Behaviour, Policy, mixed_behaviour, random_behaviour
+from rl_larnn.envs.datasets.cache import load_cached, open_dataset, save_dataset
+from rl_larnn.envs.datasets.checks import check_environment_fits, far_target, target_range
+from rl_larnn.envs.datasets.collecting import Amount, collect, episode_seed
+from rl_larnn.envs.datasets.columns import Columns
+from rl_larnn.envs.datasets.d4rl import load_d4rl
+from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
+from rl_larnn.envs.datasets.episode import Episode
+from rl_larnn.envs.datasets.errors import DatasetError
+from rl_larnn.envs.datasets.loading import load_dataset
+from rl_larnn.envs.datasets.minari_ids import local_ids, refuse_existing
+from rl_larnn.envs.datasets.minari_reader import read_minari
+from rl_larnn.envs.datasets.minari_writer import store_minari
+from rl_larnn.envs.datasets.recorder import Recorder
+from rl_larnn.envs.datasets.scores import D4RL_LOCOMOTION, References, normalized_score, returns_to_go
+from rl_larnn.envs.datasets.scripted import scripted_behaviour
+from rl_larnn.envs.datasets.twins import Mask, mask_of
+from rl_larnn.envs.datasets.windows import Windows, WindowSampler, episode_batches
+
+__all__ = [
+    "D4RL_LOCOMOTION",
+    "Amount",
+    "Behaviour",
+    "Columns",
+    "Dataset",
+    "DatasetError",
+    "Episode",
+    "Mask",
+    "Policy",
+    "Recorder",
+    "References",
+    "WindowSampler",
+    "Windows",
+    "best_episodes",
+    "check_environment_fits",
+    "collect",
+    "episode_batches",
+    "episode_seed",
+    "far_target",
+    "load_cached",
+    "load_d4rl",
+    "load_dataset",
+    "local_ids",
+    "mask_of",
+    "mixed_behaviour",
+    "normalized_score",
+    "open_dataset",
+    "random_behaviour",
+    "read_minari",
+    "refuse_existing",
+    "returns_to_go",
+    "save_dataset",
+    "scripted_behaviour",
+    "store_minari",
+    "target_range",
+]

@@ -1,0 +1,170 @@
+"""Reader of D4RL's HDF5 files, given by path.
+
+Layout: N steps in ``observations`` (N, ...), ``actions`` (N, ...), ``rewards`` (N,), ``terminals`` (N,) and
+``timeouts`` (N,), episode after episode; an episode ends where one of the last two is true. Some files also have
+``next_observations`` (N, ...), some old ones lack the timeouts. All other keys are ignored.
+
+Sources: Farama-Foundation/D4RL (``offline_env.py``, ``collect_data.py``) for the layout; tinkoff-ai/CORL (``dt.py``)
+and takuseno/d3rlpy (``episode_generator.py``), which both drop the unfinished episode at the end of a file, as is done
+here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from rl_larnn.envs.datasets.columns import Columns
+from rl_larnn.envs.datasets.dataset import Dataset, in_dtype_of
+from rl_larnn.envs.datasets.episode import numbers
+from rl_larnn.envs.datasets.errors import DatasetError, one_line, require
+from rl_larnn.envs.datasets.scores import d4rl_locomotion
+
+KEYS = ("observations", "actions", "rewards", "terminals")
+_LAYOUT = "observations (N, ...), actions (N, ...), rewards (N,), terminals (N,) and timeouts (N,)"
+
+
+def load_d4rl(
+    path: str | Path,
+    observation_space: gym.Space | None = None,
+    action_space: gym.Space | None = None,
+    max_episode_steps: int | None = None,
+) -> Dataset:
+    """Reads a file.
+
+    Args:
+        path: the file; of the locomotion tasks, its name says which reference returns apply.
+        observation_space: None: an unbounded Box of the dtype in the file, or what the numbers in it suggest.
+        action_space: None: a Box from -1 to 1, unbounded if an action is outside, or Discrete for whole numbers.
+        max_episode_steps: where episodes are cut if the file has no timeouts; known of the locomotion tasks.
+
+    Raises:
+        DatasetError: no such file, no HDF5, a missing key, lengths that don't agree, NaN, no end of an episode.
+    """
+    path = Path(path)
+    known = d4rl_locomotion(path.stem)
+    raw = _read(path)
+    steps = len(raw["rewards"])
+    limit = max_episode_steps or (None if known is None else known.max_episode_steps)
+    terminals, timeouts = _flags(path, raw, "terminals"), _timeouts(path, raw, limit)
+    ends = np.flatnonzero(terminals | timeouts)
+    if len(ends) == 0:
+        raise DatasetError(f"{path}: terminals, timeouts: expected the end of at least one episode, got {steps} steps")
+    whole = int(ends[-1]) + 1
+    observation_space = observation_space or _observation_space(raw["observations"])
+    action_space = action_space or _action_space(raw["actions"])
+    seen = in_dtype_of(observation_space, raw["observations"], f"{path}: observations")
+    following = raw.get("next_observations")
+    columns = Columns(
+        observations=seen[:whole],
+        actions=in_dtype_of(action_space, raw["actions"], f"{path}: actions")[:whole],
+        rewards=raw["rewards"][:whole],
+        lengths=np.diff(ends, prepend=-1),
+        terminated=terminals[ends],
+        truncated=timeouts[ends],
+        final_observations=None if following is None else following[ends].astype(seen.dtype, copy=False),
+    )
+    return Dataset(
+        name=str(path),
+        columns=columns,
+        observation_space=observation_space,
+        action_space=action_space,
+        references=None if known is None else known.references,
+        env_id=None if known is None else known.env_id,
+        metadata={"format": "D4RL HDF5", "dropped_steps": steps - whole},
+    ).check()
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the file, in shapes that agree."""
+    h5py = require("h5py")
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file; expected an HDF5 file with {_LAYOUT}")
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [key for key in KEYS if not isinstance(file.get(key), h5py.Dataset)]
+            if missing:
+                found = ", ".join(sorted(file)) or "none"
+                raise DatasetError(
+                    f"{path}: missing key {', '.join(missing)}: expected {_LAYOUT}, got the keys {found}"
+                )
+            optional = [key for key in ("timeouts", "next_observations") if key in file]
+            raw = {key: _array(path, file, key) for key in (*KEYS, *optional)}
+    except OSError as error:
+        raise DatasetError(f"{path}: expected a whole HDF5 file with {_LAYOUT}, got {one_line(error)}") from error
+    _check_rows(path, raw)
+    return raw
+
+
+def _array(path: Path, file: Any, key: str) -> np.ndarray:
+    try:
+        array = numbers(file[key][()], key)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    if key in ("rewards", "terminals", "timeouts"):
+        # Some files keep columns of width one.
+        return array[:, 0] if array.shape[1:] == (1,) else array
+    return array[:, None] if array.ndim == 1 and array.dtype.kind == "f" else array
+
+
+def _check_rows(path: Path, raw: dict[str, np.ndarray]) -> None:
+    rewards = raw["rewards"]
+    if rewards.ndim != 1 or len(rewards) == 0:
+        raise DatasetError(f"{path}: rewards: expected shape (N,) with at least one step, got {rewards.shape}")
+    for key, array in raw.items():
+        flat = key in ("terminals", "timeouts")
+        if array.shape[:1] != rewards.shape or (flat and array.ndim != 1):
+            expected = f"({len(rewards)},)" if flat else f"({len(rewards)}, ...)"
+            raise DatasetError(f"{path}: {key}: expected shape {expected} like the rewards, got {array.shape}")
+    following, observations = raw.get("next_observations"), raw["observations"]
+    if following is not None and following.shape != observations.shape:
+        raise DatasetError(f"{path}: next_observations: expected shape {observations.shape}, got {following.shape}")
+
+
+def _flags(path: Path, raw: dict[str, np.ndarray], key: str) -> np.ndarray:
+    array = raw[key]
+    if not np.isin(array, (0, 1)).all():
+        raise DatasetError(f"{path}: {key}: expected truth values, 0 or 1, got others in shape {array.shape}")
+    return array.astype(bool)
+
+
+def _timeouts(path: Path, raw: dict[str, np.ndarray], limit: int | None) -> np.ndarray:
+    """The timeouts of the file, or in an old file those that follow from the longest possible episode."""
+    if "timeouts" in raw:
+        return _flags(path, raw, "timeouts")
+    if limit is None:
+        raise DatasetError(
+            f"{path}: missing key timeouts (N,): without it episodes can only be told apart by their longest length; "
+            "pass max_episode_steps"
+        )
+    terminals, timeouts = _flags(path, raw, "terminals"), np.zeros(len(raw["rewards"]), bool)
+    start = 0
+    for end in [*np.flatnonzero(terminals), len(timeouts)]:
+        # The last step of full length counts as cut off unless the task ended there by itself.
+        timeouts[start + limit - 1 : end : limit] = True
+        start = int(end) + 1
+    return timeouts
+
+
+def _observation_space(array: np.ndarray) -> gym.Space:
+    if array.dtype.kind == "f":
+        return spaces.Box(-np.inf, np.inf, array.shape[1:], array.dtype.type)
+    if array.dtype == np.uint8 and array.ndim > 2:
+        return spaces.Box(0, 255, array.shape[1:], np.uint8)
+    return _choices(array)
+
+
+def _action_space(array: np.ndarray) -> gym.Space:
+    if array.dtype.kind == "f":
+        inside = bool((np.abs(array) <= 1).all())
+        return spaces.Box(-1.0 if inside else -np.inf, 1.0 if inside else np.inf, array.shape[1:], array.dtype.type)
+    return _choices(array)
+
+
+def _choices(array: np.ndarray) -> gym.Space:
+    """Whole numbers from 0 up: Discrete for one at a time, MultiDiscrete for several."""
+    if array.ndim == 1:
+        return spaces.Discrete(int(array.max()) + 1)
+    return spaces.MultiDiscrete(array.max(0).astype(np.int64) + 1)

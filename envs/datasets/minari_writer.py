@@ -1,0 +1,115 @@
+"""Writer of Minari's datasets: a whole one, or nothing.
+
+What is written has a record of its own in the metadata, under ``rl_larnn``; everything else is as Minari's own tools
+expect it. Images are kept as they are, where Minari would compress them with loss.
+"""
+
+import copy
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from rl_larnn.envs.datasets.dataset import Dataset
+from rl_larnn.envs.datasets.episode import Episode
+from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.minari_ids import RECORD, dataset_folder, parse_id, refuse_existing
+
+
+def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None = None) -> Path:
+    """Writes a dataset under a new id.
+
+    Args:
+        dataset: every episode with its final observation; ``metadata`` should say what made it.
+        dataset_id: complete, with its version.
+        seeds: what the environment was reset with, for each episode.
+
+    Returns:
+        The folder it is in.
+
+    Raises:
+        DatasetError: the id exists already or is none, or the final observations are not known.
+    """
+    refuse_existing(dataset_id)
+    if dataset.columns.final_observations is None:
+        raise DatasetError(
+            f"{dataset.name}: Minari keeps T + 1 observations, but those after the last step are unknown"
+        )
+    folder = dataset_folder(dataset_id)
+    with _replacing(folder) as new:
+        _write(dataset, dataset_id, new, seeds)
+    _create_namespace(dataset_id)
+    return folder
+
+
+def _write(dataset: Dataset, dataset_id: str, folder: Path, seeds: Sequence[int] | None) -> None:
+    minari, storages = require("minari"), require("minari.dataset.minari_storage")
+    folder.mkdir(parents=True)
+    storage = storages.MinariStorage.new(
+        folder / "data",
+        observation_space=dataset.observation_space,
+        action_space=dataset.action_space,
+        env_spec=_spec(dataset),
+        jpeg_encoding=False,
+    )
+    record = {**dataset.metadata, "env_kwargs": dict(dataset.env_kwargs)}
+    metadata: dict[str, Any] = {"dataset_id": dataset_id, "minari_version": minari.__version__, RECORD: record}
+    metadata |= {key: str(record.pop(key)) for key in ("algorithm_name", "description") if key in record}
+    if dataset.references is not None:
+        metadata |= {"ref_min_score": dataset.references.minimum, "ref_max_score": dataset.references.maximum}
+    storage.update_metadata(metadata)
+    storage.update_episodes(_buffer(episode, i, seeds) for i, episode in enumerate(dataset.episodes))
+
+
+def _create_namespace(dataset_id: str) -> None:
+    """Minari's own commands want a file beside the datasets of a namespace."""
+    namespace, spaces_of = parse_id(dataset_id)[0], require("minari.namespace")
+    if namespace is not None and namespace not in spaces_of.list_local_namespaces():
+        spaces_of.create_namespace(namespace)
+
+
+def _buffer(episode: Episode, number: int, seeds: Sequence[int] | None) -> Any:
+    assert episode.final_observation is not None
+    last = np.arange(len(episode)) == len(episode) - 1
+    return require("minari.data_collector").EpisodeBuffer(
+        id=number,
+        seed=None if seeds is None else int(seeds[number]),
+        observations=np.concatenate([episode.observations, episode.final_observation[None]]),
+        actions=episode.actions,
+        rewards=episode.rewards,
+        terminations=last & episode.terminated,
+        truncations=last & episode.truncated,
+    )
+
+
+def _spec(dataset: Dataset) -> EnvSpec | None:
+    """The environment's spec, made with the dataset's arguments, or None where it cannot be written down."""
+    if dataset.env_id is None or dataset.env_id not in gym.registry:
+        return None
+    spec = copy.deepcopy(gym.spec(dataset.env_id))
+    spec.kwargs.update(dataset.env_kwargs)
+    try:
+        spec.to_json()
+    except TypeError:
+        return None
+    return spec
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, beside the wanted one; at the end it takes the name, or nothing is left of it."""
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        yield new
+        os.rename(new, folder)
+    except OSError as error:
+        raise DatasetError(f"cannot write the dataset {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

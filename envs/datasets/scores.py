@@ -1,0 +1,76 @@
+"""Returns: those still to come, the scale that makes tasks comparable, and D4RL's scales.
+
+Source of the scale and of its numbers: Fu et al., D4RL: Datasets for Deep Data-Driven Reinforcement Learning, 2020.
+"""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from rl_larnn.envs.datasets.errors import DatasetError
+
+
+class References(NamedTuple):
+    """The returns that count as 0 (mean of random play) and as 100 (mean of an expert)."""
+
+    minimum: float
+    maximum: float
+
+
+class Locomotion(NamedTuple):
+    """What D4RL's files of one body leave unsaid.
+
+    Attributes:
+        references: of all levels and versions.
+        env_id: the maintained environment that is nearest to the one they were collected in.
+        max_episode_steps: of every episode.
+    """
+
+    references: References
+    env_id: str
+    max_episode_steps: int = 1000
+
+
+D4RL_LOCOMOTION: dict[str, Locomotion] = {
+    "halfcheetah": Locomotion(References(-280.178953, 12135.0), "HalfCheetah-v4"),
+    "hopper": Locomotion(References(-20.272305, 3234.3), "Hopper-v4"),
+    "walker2d": Locomotion(References(1.629008, 4592.3), "Walker2d-v4"),
+    "ant": Locomotion(References(-325.6, 3879.7), "Ant-v4"),
+}
+_LEVELS = "random|medium|expert|medium-replay|full-replay|medium-expert"
+_NAME = re.compile(rf"({'|'.join(D4RL_LOCOMOTION)})-({_LEVELS})(-v[0-2])?")
+
+
+def returns_to_go(rewards: np.ndarray) -> np.ndarray:
+    """For each step the sum of the rewards from it to the end, its own reward included.
+
+    Args:
+        rewards: (T,) of one episode.
+
+    Returns:
+        (T,) float64; the first is the return of the episode, the last is the last reward.
+    """
+    return np.cumsum(np.asarray(rewards, np.float64)[::-1])[::-1]
+
+
+def normalized_score(returns: np.ndarray | float, minimum: float, maximum: float) -> np.ndarray:
+    """100 (return - minimum) / (maximum - minimum), as papers report it (D4RL's own function omits the 100).
+
+    Args:
+        returns: undiscounted returns of any shape.
+        minimum: the mean return of random play.
+        maximum: the mean return of an expert.
+
+    Raises:
+        DatasetError: the maximum is not above the minimum.
+    """
+    if not maximum > minimum:
+        raise DatasetError(f"expected a maximum reference above the minimum, got {minimum:g} and {maximum:g}")
+    return 100 * (np.asarray(returns, np.float64) - minimum) / (maximum - minimum)
+
+
+def d4rl_locomotion(name: str) -> Locomotion | None:
+    """What is known of a D4RL set by its name, ``hopper-medium-v2`` as well as ``hopper_medium-v2`` (a file's)."""
+    match = _NAME.fullmatch(name.lower().replace("_", "-"))
+    return None if match is None else D4RL_LOCOMOTION[match[1]]

@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+"""Collect a dataset for offline learning: python scripts/collect_dataset.py --env CartPole-POMDP --level medium"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from rl_larnn.agents.collecting import LEVELS, CollectConfig, Stored, collect_datasets
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.values import parse_pairs
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description="Collect a dataset for offline learning into Minari's store.", allow_abbrev=False)
+    parser.add_argument("--env", required=True, help="what the learner will see; a masked task is stored unmasked too")
+    parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
+    parser.add_argument("--level", choices=LEVELS, help="default expert; mixed: expert or random, by --quality")
+    parser.add_argument("--agent", help="run or behaviour folder, SB3 archive, or scripted; default: one is trained")
+    parser.add_argument("--expert", help="the expert, where --agent is medium")
+    parser.add_argument("--quality", type=float, help="share of good episodes at the level mixed (0.5)")
+    parser.add_argument("--episodes", type=int, help="whole episodes to collect")
+    parser.add_argument("--steps", type=int, help="or steps, rounded up to whole episodes (100000)")
+    parser.add_argument("--name", help="last part of the dataset's id; default the level")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--deterministic", action="store_true", help="likeliest actions instead of sampled ones")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index> (cpu)")
+    parser.add_argument("-n", "--n-timesteps", type=int, help="training steps of a behaviour, if one is trained")
+    parser.add_argument("--reference-episodes", type=int, help="behind each reference return (100)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    return parser.parse_args()
+
+
+def run_collection(arguments: argparse.Namespace) -> list[Stored]:
+    given = {key: value for key, value in vars(arguments).items() if value is not None}
+    bar, env_kwargs = not given.pop("no_progress"), parse_pairs(given.pop("env_kwargs"), "--env-kwargs")
+    return collect_datasets(CollectConfig(**given, env_kwargs=env_kwargs, progress_bar=bar), announce)
+
+
+def announce(folder: Path, steps: int) -> None:
+    print(f"training a behaviour that sees everything for {steps} steps, once, into {folder}", flush=True)
+
+
+def report(stored: Stored) -> None:
+    dataset = stored.dataset
+    returns, references = dataset.returns, dataset.references
+    table = Table(title=f"{dataset.name} ({dataset.env_id})", show_header=False)
+    table.add_row("stored", f"{len(returns)} episodes, {dataset.steps} steps")
+    table.add_row("return", f"{returns.mean():.2f} ± {returns.std():.2f}")
+    table.add_row("lowest and highest", f"{returns.min():.2f}, {returns.max():.2f}")
+    if references is not None:
+        table.add_row("normalised score", f"{dataset.normalized_score(returns).mean():.1f}")
+        table.add_row("0 is random play, 100 the expert", f"{references.minimum:.2f}, {references.maximum:.2f}")
+    Console(soft_wrap=True, highlight=False).print(table)
+    print(f"stored in {stored.folder}")
+
+
+def main() -> int:
+    try:
+        all_stored = run_collection(parse_arguments())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    for stored in all_stored:
+        report(stored)
+    script = shlex.quote(str(Path(sys.argv[0]).with_name("train_offline.py")))
+    print(f"train: python {script} --dataset {all_stored[-1].dataset.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

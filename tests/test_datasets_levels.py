@@ -1,0 +1,574 @@
+"""Levels of skill: trained, saved and scripted behaviours, their twins, and the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.testing as npt
+import pytest
+from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from rl_larnn.agents import RecurrentPPO
+from rl_larnn.agents.collecting import (
+    CollectConfig,
+    SavedAgent,
+    casting,
+    collect_datasets,
+    learning,
+    load_agent,
+    read_behaviour,
+    saved,
+    train_behaviour,
+    watching,
+)
+from rl_larnn.agents.collecting.recipes import BEHAVIOUR_RECIPES, BehaviourRecipe
+from rl_larnn.agents.environments import make_env
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.recipes import recipe_for
+from rl_larnn.agents.training import TrainConfig, train
+from rl_larnn.envs import make
+from rl_larnn.envs.datasets import (
+    Amount,
+    Dataset,
+    collect,
+    episode_seed,
+    load_dataset,
+    local_ids,
+    mask_of,
+    open_dataset,
+)
+from tests.dataset_cases import assert_same_episodes, store_in
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "collect_dataset.py"
+TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
+
+
+def cartpole() -> gym.Env:
+    return make("CartPole-v1")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Minari's store and the working directory in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    with store_in(tmp_path / "store") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def behaviour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A behaviour folder for CartPole, trained for a moment."""
+    folder = tmp_path_factory.mktemp("behaviour") / "runs" / "CartPole" / "behaviour-ppo-s0"
+    recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=4000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "TRIALS", 6)
+        patch.setattr(learning, "REFERENCE_EPISODES", 30)
+        train_behaviour(cartpole, "CartPole-v1", {}, recipe, folder)
+    return folder
+
+
+# ---- training a behaviour
+
+
+def test_a_behaviour_folder_holds_all_levels(behaviour: Path) -> None:
+    assert {path.name for path in behaviour.iterdir()} == {"behaviour.json", "expert.zip", "medium.zip", "replay"}
+    assert [path.name for path in behaviour.parent.iterdir()] == [behaviour.name]
+    trained = read_behaviour(behaviour)
+    assert trained is not None
+    low, high = trained.references
+    record = trained.record
+    assert (
+        15 < low < 30 < high
+        and record["algorithm"] == "ppo"
+        and record["arguments"]["clip_range"] == "linear(0.2, 0.0)"
+    )
+    assert load_agent(behaviour / "medium.zip").record["steps"] == record["medium_steps"] <= record["expert_steps"]
+    means = dict(map(tuple, record["trials"]))
+    assert (
+        means[record["expert_steps"]] == max(means.values()) and means[record["medium_steps"]] == record["medium_trial"]
+    )
+
+
+def test_the_replay_is_what_training_saw_up_to_medium(behaviour: Path) -> None:
+    replay, trained = open_dataset(behaviour / "replay"), read_behaviour(behaviour)
+    assert trained is not None
+    steps, envs = trained.record["medium_steps"], trained.record["n_envs"]
+    # Everything but the episodes under way at that moment, one for each environment.
+    assert steps - 500 * envs < replay.steps <= steps and replay.steps > steps / 2
+    base: Any = cartpole().unwrapped
+    for episode in replay.episodes[:: max(len(replay.episodes) // 10, 1)]:
+        base.reset()
+        seen = [*episode.observations, episode.final_observation]
+        for before, action, after in zip(seen[:-1], episode.actions, seen[1:], strict=True):
+            base.state, base.steps_beyond_terminated = before.astype(np.float64), None
+            npt.assert_allclose(base.step(int(action))[0], after, atol=1e-5)
+    assert len({float(episode.observations[0, 0]) for episode in replay.episodes}) == len(replay.episodes)
+
+
+@pytest.mark.parametrize(
+    ("means", "chosen"),
+    [
+        ([10, 20, 45, 90], 2),  # a third of the way from 10 to 100 is 40; the first that got there is nearest
+        ([10, 35, 60, 41], 1),  # the one before is nearer than the one that got there, and the last is too late
+        ([10, 12, 100], 1),
+        ([10, 100, 40], 0),
+        ([10, 20, 30], 2),  # nobody got there
+    ],
+)
+def test_medium_is_nearest_to_a_third_when_training_first_gets_there(means: list[float], chosen: int) -> None:
+    trials = [(100 * i, mean) for i, mean in enumerate(means)]
+    assert watching.choose_medium(trials, 10.0, 100.0) == chosen
+
+
+def test_trials_leave_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 2})
+    trainings = []
+    for trials in (1, 4):
+        monkeypatch.setattr(watching, "TRIALS", trials)
+        trainings.append(learning._train(cartpole, recipe, tmp_path, 0, "cpu", False))
+        assert len(trainings[-1].trials) == trials
+    times = [[end for end, _ in training.tape] for training in trainings]
+    assert times[0] == times[1] and len(times[0]) > 10
+    assert_same_episodes(*([episode for _, episode in training.tape] for training in trainings))
+
+
+def test_off_policy_training_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "TRIALS", 2)
+    recipe = BehaviourRecipe("sac", 420, 1, {"learning_starts": 100, "policy_kwargs": {"net_arch": [8]}})
+    training = learning._train(lambda: make("Pendulum-v1"), recipe, tmp_path, 0, "cpu", False)
+    assert [end for end, _ in training.tape] == [200, 400] and [steps for steps, _ in training.trials] == [210, 420]
+    assert all(episode.truncated and len(episode) == 200 for _, episode in training.tape)
+    assert type(load_agent(tmp_path / "420.zip").model) is SAC
+    with pytest.raises(UserError, match=r"cannot train a behaviour with sac: .*Discrete"):
+        learning._train(cartpole, recipe, tmp_path, 0, "cpu", False)
+
+
+def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "random_behaviour", interrupted)
+    monkeypatch.setattr(watching, "TRIALS", 2)
+    recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
+    with pytest.raises(KeyboardInterrupt):
+        train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="exists already: pass it with --agent"):
+        train_behaviour(cartpole, "CartPole-v1", {}, recipe, behaviour)
+
+
+def test_every_recipe_builds() -> None:
+    for env_id, recipe in BEHAVIOUR_RECIPES.items():
+        if env_id.startswith("LunarLander"):
+            pytest.importorskip("Box2D")
+        if env_id.endswith("-v5"):
+            pytest.importorskip("mujoco")
+        env = DummyVecEnv([partial(make, env_id) for _ in range(recipe.n_envs)])
+        model = learning._build(recipe, env, 0, "cpu")
+        assert (model.action_space, model.n_envs) == (env.action_space, recipe.n_envs)
+        env.close()
+
+
+# ---- saved agents
+
+
+def returns_of(agent: SavedAgent, make_env: Callable[[], gym.Env], mask: Any = None) -> list[float]:
+    behaviour = agent.behaviour(make_env, mask, deterministic=True)
+    return [episode.total_reward for episode in collect(make_env, behaviour, Amount(episodes=3), seed=1, n_envs=2)]
+
+
+def predicted(model: Any, env: gym.Env, seeds: list[int]) -> list[float]:
+    """Returns by the plain use of ``predict``."""
+    totals = []
+    for seed in seeds:
+        observation, state, start, total, done = env.reset(seed=seed)[0], None, np.ones(1, bool), 0.0, False
+        while not done:
+            action, state = model.predict(observation[None], state, start, deterministic=True)
+            observation, reward, terminated, truncated, _ = env.step(action[0])
+            start, total, done = np.zeros(1, bool), total + float(reward), terminated or truncated
+        totals.append(total)
+    return totals
+
+
+SEEDS = [episode_seed(1, i) for i in range(3)]
+
+
+@pytest.mark.parametrize("kind", [PPO, A2C, DQN, SAC, RecurrentPPO])
+def test_archives_act_as_their_algorithm_does(tmp_path: Path, kind: Any) -> None:
+    env_id = "Pendulum-v1" if kind is SAC else "CartPole-v1"
+    policy = "MlpGruPolicy" if kind is RecurrentPPO else "MlpPolicy"
+    model = kind(policy, make(env_id), seed=3, device="cpu")
+    model.save(tmp_path / "agent.zip")
+    agent = load_agent(tmp_path / "agent.zip")
+    assert type(agent.model) is kind and agent.record["algorithm_name"] == kind.__name__
+    npt.assert_allclose(returns_of(agent, lambda: make(env_id)), predicted(model, make(env_id), SEEDS), rtol=1e-4)
+
+
+def test_statistics_beside_an_archive_are_used(tmp_path: Path) -> None:
+    env = VecNormalize(DummyVecEnv([cartpole]))
+    model = PPO("MlpPolicy", env, n_steps=64, seed=0, device="cpu").learn(256)
+    model.save(tmp_path / "agent.zip")
+    without = returns_of(load_agent(tmp_path / "agent.zip"), cartpole)
+    env.save(str(tmp_path / "vecnormalize.pkl"))
+    env.training, env.norm_reward = False, False
+
+    class Normalized(gym.ObservationWrapper):
+        def observation(self, observation: np.ndarray) -> np.ndarray:
+            return env.normalize_obs(observation)  # type: ignore[return-value]
+
+    expected = predicted(model, Normalized(cartpole()), SEEDS)
+    assert returns_of(load_agent(tmp_path / "agent.zip"), cartpole) == expected != without
+
+
+@pytest.mark.parametrize(
+    ("env_id", "memory", "settings"),
+    [
+        ("CartPole-MDP", "gru", {"previous_action": True, "first_step_flag": True}),
+        ("CartPole-POMDP", "gru", {"previous_action": True}),
+        ("CartPole-POMDP", "ppo-4-frames", {}),
+    ],
+)
+def test_runs_act_in_a_dataset_as_in_their_evaluation(tmp_path: Path, env_id: str, memory: str, settings: Any) -> None:
+    tiny = {key: value for key, value in TINY.items() if memory == "gru" or key != "seq_len"}
+    config = TrainConfig(
+        env_id,
+        memory,
+        128,
+        n_envs=2,
+        device="cpu",
+        eval_episodes=2,
+        run_dir=tmp_path / "run",
+        settings={**tiny, **settings},
+    )
+    train(config)
+    run, agent, mask = load_run(tmp_path / "run", "cpu"), load_agent(tmp_path / "run"), mask_of("CartPole-POMDP")
+    assert agent.record["steps"] > 0 and agent.record["env"] == run.settings.env
+    for number, found in enumerate(returns_of(agent, cartpole, mask)):
+        env = run.make_environments(n_envs=1, seed=SEEDS[number])
+        observation, state, start, total = env.reset(), None, np.ones(1, bool), 0.0
+        while True:
+            action, state = run.model.predict(observation, state, start, deterministic=True)  # type: ignore[arg-type]
+            observation, reward, start, _ = env.step(action)
+            total += float(reward[0])
+            if start[0]:
+                break
+        assert found == total
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"previous_action": True},
+        {"first_step_flag": True},
+        {"previous_action": True, "first_step_flag": True, "frame_stack": 3},
+    ],
+)
+def test_a_run_s_agent_sees_what_it_was_trained_on(flags: dict[str, Any]) -> None:
+    recipe = replace(recipe_for("CartPole-POMDP-v0", cartpole().action_space)[0], **flags)
+    trained_on, mask = make_env("CartPole-POMDP-v0", {}, recipe), mask_of("CartPole-POMDP")
+    assert mask is not None
+    seen = saved._Wrap(mask.wrap, recipe)(cartpole())
+    assert seen.observation_space == trained_on.observation_space
+    for seed in range(3):
+        observations = [env.reset(seed=seed)[0] for env in (seen, trained_on)]
+        for action in (0, 1, 1, 0, 1):
+            npt.assert_array_equal(*observations, strict=True)
+            observations = [env.step(action)[0] for env in (seen, trained_on)]
+
+
+def test_state_dependent_noise_is_drawn_for_every_episode(tmp_path: Path) -> None:
+    PPO("MlpPolicy", "Pendulum-v1", use_sde=True, policy_kwargs={"log_std_init": -2.0}, device="cpu").save(
+        tmp_path / "agent.zip"
+    )
+    act = load_agent(tmp_path / "agent.zip").behaviour(lambda: make("Pendulum-v1"), None, False).policy
+    observations, starts = np.tile(make("Pendulum-v1").reset(seed=0)[0], (2, 1)), np.array([True, False])
+    first, same, other = (act(observations, None, flags)[0] for flags in (starts, ~starts & False, starts))
+    npt.assert_array_equal(first, same)
+    assert (first != other).all() and first[0] != first[1]
+
+
+def test_an_agent_has_to_fit(tmp_path: Path) -> None:
+    PPO("MlpPolicy", make("Pendulum-v1"), device="cpu").save(tmp_path / "pendulum.zip")
+    DQN("MlpPolicy", make("CartPole-v1"), device="cpu").save(tmp_path / "cartpole.zip")
+    with pytest.raises(UserError, match=r"pendulum\.zip doesn't fit CartPole-v1: it reads Box"):
+        load_agent(tmp_path / "pendulum.zip").behaviour(cartpole, mask_of("CartPole-POMDP"), True)
+    agent = load_agent(tmp_path / "cartpole.zip")
+
+    class Other(gym.ActionWrapper):
+        action_space = gym.spaces.Discrete(3)
+
+    with pytest.raises(UserError, match=r"doesn't fit the environment: it acts in Discrete\(2\), got Discrete\(3\)"):
+        agent.behaviour(lambda: Other(cartpole()), None, True)
+
+
+def test_what_is_no_agent_is_told(tmp_path: Path) -> None:
+    PPO("MlpPolicy", "CartPole-v1", device="cpu").save(tmp_path / "whole.zip")
+    content = (tmp_path / "whole.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text.zip").write_text("hello")
+    for name in ("cut", "text"):
+        with pytest.raises(UserError, match=rf"cannot load .*{name}\.zip: expected an archive of Stable-Baselines3"):
+            load_agent(tmp_path / f"{name}.zip")
+    with pytest.raises(UserError, match="expected a run folder or an archive"):
+        load_agent(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"cannot read .*config\.json"):
+        load_agent(tmp_path)
+
+
+# ---- levels
+
+
+def tiny_config(behaviour: Path, level: str, **changes: Any) -> CollectConfig:
+    defaults: dict[str, Any] = {"agent": behaviour, "steps": 300}
+    if level == "medium-replay":
+        defaults["steps"] = None
+    return CollectConfig("CartPole-POMDP", level, **{**defaults, **changes})
+
+
+@pytest.mark.parametrize("level", ["random", "medium", "medium-replay", "medium-expert", "expert", "mixed"])
+def test_each_level_is_stored_with_its_twin(store: Path, behaviour: Path, level: str) -> None:
+    plain, masked = (stored.dataset for stored in collect_datasets(tiny_config(behaviour, level)))
+    ending = "mixed50" if level == "mixed" else level
+    assert (plain.name, masked.name) == (f"CartPole/{ending}-v0", f"CartPole-POMDP/{ending}-v0")
+    assert (plain.env_id, masked.env_id) == ("CartPole-v1", "CartPole-POMDP-v0")
+    trained = read_behaviour(behaviour)
+    assert trained is not None and plain.references == masked.references == trained.references
+    for one, other in zip(plain.episodes, masked.episodes, strict=True):
+        npt.assert_array_equal(one.observations[:, [0, 2]], other.observations)
+        for key in ("actions", "rewards"):
+            npt.assert_array_equal(getattr(one, key), getattr(other, key))
+        assert (one.terminated, one.truncated) == (other.terminated, other.truncated)
+    for dataset in (plain, masked):
+        found = load_dataset(dataset.name)
+        assert_same_episodes(found.episodes, dataset.episodes)
+        assert found.metadata == json.loads(json.dumps(dataset.metadata))
+        env = make(str(dataset.env_id))
+        assert (found.observation_space, found.action_space) == (env.observation_space, env.action_space)
+        names = {"random": "random", "mixed": "mixed"}
+        assert found.metadata["algorithm_name"] == names.get(level, "PPO")
+        assert found.metadata["reference_episodes"] == 30
+        assert found.metadata["level"] == level and found.metadata["played_on"] == "CartPole-v1"
+    assert (plain.metadata["twin"], masked.metadata["twin"]) == (masked.name, plain.name)
+    assert sum(len(e) for e in plain.episodes[:-1]) < 800 if level != "medium-replay" else plain.steps > 300
+
+
+def test_levels_differ_as_they_should(store: Path, behaviour: Path) -> None:
+    levels = ("random", "medium", "expert", "mixed", "medium-expert")
+    configs = [tiny_config(behaviour, level, steps=1600, seed=1) for level in levels]
+    datasets = {config.level: collect_datasets(config)[0].dataset for config in configs}
+    mean = {level: dataset.returns.mean() for level, dataset in datasets.items()}
+    assert mean["random"] < mean["medium"] < mean["expert"]
+    assert mean["random"] < mean["mixed"] < mean["expert"]
+    with pytest.raises(UserError, match="brings an expert of its own: leave --expert out"):
+        collect_datasets(tiny_config(behaviour, "medium", name="x", expert="expert.zip"))
+    parts = datasets["medium-expert"].metadata["behaviours"]
+    assert [Path(part["agent"]).name for part in parts] == ["medium.zip", "expert.zip"]
+    cut = parts[0]["episodes"]
+    lengths = datasets["medium-expert"].columns.lengths
+    for part in (lengths[:cut], lengths[cut:]):
+        assert part[:-1].sum() < 800 <= part.sum()
+    assert datasets["random"].metadata["behaviours"][0]["policy"] == "random"
+
+
+def test_the_replay_is_the_trainings(store: Path, behaviour: Path) -> None:
+    plain, _ = collect_datasets(tiny_config(behaviour, "medium-replay"))
+    assert_same_episodes(plain.dataset.episodes, open_dataset(behaviour / "replay").episodes)
+
+
+def test_collection_repeats_with_the_seed(store: Path, behaviour: Path) -> None:
+    def play(name: str, seed: int) -> Dataset:
+        return collect_datasets(tiny_config(behaviour, "medium", name=name, seed=seed))[0].dataset
+
+    first, again, other = play("a", 1), play("b", 1), play("c", 2)
+    assert_same_episodes(first.episodes, again.episodes)
+    assert not np.array_equal(first.columns.observations[:50], other.columns.observations[:50])
+    likeliest = collect_datasets(
+        tiny_config(behaviour, "medium", name="d", seed=1, deterministic=True, reference_episodes=5)
+    )
+    assert likeliest[0].dataset.metadata["behaviours"][0]["deterministic"] is True
+    assert likeliest[0].dataset.references != first.references  # which are of sampled actions
+    assert not np.array_equal(first.columns.actions[:50], likeliest[0].dataset.columns.actions[:50])
+
+
+def test_without_an_agent_one_is_trained_once(store: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
+    trained: list[Any] = []
+
+    def train_it(make_env: Any, env_id: str, env_kwargs: Any, recipe: BehaviourRecipe, folder: Path, *rest: Any) -> Any:
+        trained.append((make_env().spec.id, env_id, env_kwargs, recipe.n_timesteps, folder, *rest))
+        shutil.copytree(behaviour, folder)
+        return read_behaviour(folder)
+
+    monkeypatch.setattr(casting, "train_behaviour", train_it)
+    asked: list[Any] = []
+    for level in ("medium", "expert"):  # the second finds what the first has left
+        config = CollectConfig("CartPole-POMDP", level, steps=100, seed=2, n_timesteps=4000)
+        collect_datasets(config, lambda folder, steps: asked.append((folder, steps)))
+    folder = Path("runs/CartPole/behaviour-ppo-s2")
+    assert trained == [("CartPole-v1", "CartPole-v1", {}, 4000, folder, 2, "cpu", False)]
+    assert asked == [(folder, 4000)] and len(local_ids()) == 4
+    with pytest.raises(UserError, match="was trained for 4000 steps, not 100: leave the number out"):
+        collect_datasets(CollectConfig("CartPole-POMDP", "random", seed=2, n_timesteps=100))
+
+
+def test_a_scripted_behaviour_is_preferred_and_measured(store: Path) -> None:
+    config = CollectConfig("TMazePassive-10", "mixed", episodes=200, quality=0.25, env_kwargs={"corridor": 20})
+    (stored,) = collect_datasets(config)
+    dataset = load_dataset("TMazePassive-10-corridor-20/mixed25")
+    assert stored.dataset.name == dataset.name == "TMazePassive-10-corridor-20/mixed25-v0"
+    assert set(dataset.columns.lengths) == {21} and dataset.env_kwargs == {"corridor": 20}
+    assert dataset.references is not None and dataset.references.maximum == 1.0
+    assert abs(dataset.references.minimum + 0.983) < 0.02  # random play hardly ever leaves the start behind
+    assert abs((dataset.returns == 1.0).mean() - 0.25) < 0.12
+    assert dataset.metadata["behaviours"][0]["good"]["script"] == "T-Maze"
+    env = make(str(dataset.env_id), **dataset.env_kwargs)
+    assert env.unwrapped.corridor == 20  # type: ignore[attr-defined]
+    (expert,) = collect_datasets(replace(config, level="expert", episodes=5, reference_episodes=5))
+    assert (expert.dataset.returns == 1.0).all()
+
+
+def test_agents_of_ones_own(store: Path, behaviour: Path) -> None:
+    medium, expert = behaviour / "medium.zip", behaviour / "expert.zip"
+    config = CollectConfig("CartPole-v1", "medium", agent=medium, expert=expert, steps=200, reference_episodes=20)
+    (stored,) = collect_datasets(config)
+    assert stored.dataset.name == "CartPole/medium-v0" and stored.dataset.metadata["twin"] is None
+    references, trained = stored.dataset.references, read_behaviour(behaviour)
+    assert references is not None and trained is not None
+    # Measured on other episodes than in the folder, so about the same.
+    npt.assert_allclose(references, trained.references, rtol=0.5)
+    (stored,) = collect_datasets(replace(config, level="expert", agent=expert, expert=None))
+    assert stored.dataset.metadata["behaviours"][0]["agent"] == str(expert)
+    assert stored.dataset.references == references
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"level": "medium", "agent": "medium.zip"}, "medium needs the expert beside the medium agent medium.zip"),
+        ({"level": "medium-replay", "agent": "medium.zip"}, "medium.zip keeps no episodes of its training"),
+        ({"level": "medium-replay", "steps": 10}, "medium-replay is all that was seen in training up to medium"),
+        (
+            {"expert": "expert.zip"},
+            "the expert expert.zip belongs beside a medium agent, at the levels medium, medium-ex",
+        ),
+        ({"level": "medium", "expert": "expert.zip"}, "the expert expert.zip belongs beside a medium agent"),
+        ({"agent": "scripted"}, "no perfect behaviour is written down for CartPole-POMDP-v0"),
+        ({"env": "TMazePassive-10", "level": "medium"}, "a scripted behaviour is never medium"),
+        ({"env": "CartPole-POMPD"}, "CartPole-POMDP"),
+        ({"env_kwargs": {"gravity": 9}}, "cannot make the environment CartPole-POMDP"),
+        ({"level": "best"}, "expected a level of random, medium, medium-replay"),
+        ({"quality": 2.0}, "expected a quality, the share of good episodes, from 0 to 1, got 2.0"),
+        ({"episodes": 1, "steps": 1}, "positive number of either episodes or steps"),
+        ({"episodes": 0}, "positive number of either episodes or steps"),
+        ({"name": "a/b"}, "expected a name of letters, digits, - and _, such as expert-v1, got 'a/b'"),
+        ({"seed": -1}, "expected a seed of at least 0"),
+        ({"agent": "nowhere"}, "expected a run folder or an archive"),
+        ({"agent": "expert.zip", "device": "tpu"}, "expected the device auto, cpu"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_stored(
+    store: Path, behaviour: Path, changes: dict[str, Any], message: str
+) -> None:
+    for name in ("medium.zip", "expert.zip"):
+        shutil.copy(behaviour / name, name)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        collect_datasets(CollectConfig(**{"env": "CartPole-POMDP", **changes}))
+    assert "\n" not in str(caught.value)
+    assert not Path("runs").exists() and not list(store.rglob("*.hdf5"))
+
+
+def test_neither_twin_is_overwritten(store: Path, behaviour: Path) -> None:
+    collect_datasets(tiny_config(behaviour, "random"))
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    shutil.rmtree(store / "CartPole-POMDP")
+    with pytest.raises(UserError, match="the dataset CartPole/random-v0 exists already and is never overwritten"):
+        collect_datasets(tiny_config(behaviour, "random", steps=5))
+    after = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    assert after == {path: data for path, data in before.items() if "CartPole-POMDP" not in path.parts}
+    collect_datasets(tiny_config(behaviour, "random", name="random-v1"))
+    assert "CartPole-POMDP/random-v1" in local_ids()
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def call(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run the script's main; exit status, stdout and stderr back."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scripts/collect_dataset.py", *arguments])
+        spec = importlib.util.spec_from_file_location("script_collect_dataset", SCRIPT)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        capsys.readouterr()
+        return module.main(), *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_stores_and_says_what(call: Callable[..., Any], behaviour: Path, store: Path) -> None:
+    shared = ["--env", "CartPole-POMDP", "--agent", str(behaviour), "--episodes", "4"]
+    status, out, err = call(*shared, "--level", "medium", "--name", "some", "--seed", "3")
+    assert (status, err) == (0, "")
+    dataset = load_dataset("CartPole-POMDP/some-v0")
+    assert len(dataset.episodes) == 4 and dataset.metadata["seed"] == 3
+    for text in (
+        "CartPole/some-v0 (CartPole-v1)",
+        "CartPole-POMDP/some-v0 (CartPole-POMDP-v0)",
+        f"4 episodes, {dataset.steps} steps",
+        f"{dataset.returns.mean():.2f} ± {dataset.returns.std():.2f}",
+        f"stored in {store / 'CartPole-POMDP' / 'some-v0'}",
+    ):
+        assert text in out, text
+    command = shlex.split(re.search(r"train: python (.*)", out)[1])  # type: ignore[index]
+    assert command == ["scripts/train_offline.py", "--dataset", "CartPole-POMDP/some-v0"]
+    status, out, err = call(*shared, "--name", "some")
+    assert (status, out) == (2, "") and err.startswith("error: the dataset CartPole/some-v0 exists already")
+    assert err.count("\n") == 1
+
+
+def test_the_command_collects_recall(call: Callable[..., Any]) -> None:
+    arguments = ["--env", "TMazePassive-10", "--env-kwargs", "corridor=15", "--reference-episodes", "5"]
+    status, out, err = call(*arguments, "--level", "mixed", "--quality", "1", "--episodes", "3")
+    assert (status, err) == (0, "") and "TMazePassive-10-corridor-15/mixed100-v0" in out
+    assert load_dataset("TMazePassive-10-corridor-15/mixed100").returns.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: --env; see --help"),
+        (["--env", "CartPole-POMPD"], "CartPole-POMDP"),
+        (["--env", "CartPole-v1", "--level", "best"], "invalid choice: 'best'"),
+        (["--env", "CartPole-v1", "--agent", "nowhere"], "expected a run folder or an archive"),
+        (["--env", "CartPole-v1", "--env-kwargs", "x"], "--env-kwargs expects key=value, got 'x'"),
+        (["--env", "CartPole-v1", "--episodes", "0"], "positive number of either episodes or steps"),
+        (["--env", "CartPole-v1", "--episode", "3"], "unrecognized arguments: --episode 3; see --help"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(
+    call: Callable[..., Any], store: Path, arguments: list[str], message: str
+) -> None:
+    status, out, err = call(*arguments)
+    assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
+    assert not list(store.rglob("*.hdf5"))
+
+
+def test_the_script_stays_short() -> None:
+    assert len(SCRIPT.read_text().splitlines()) < 100
