@@ -1,0 +1,154 @@
+"""Whether an environment needs memory, how much is left, and what the contenders see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.certificate.environment_question import Contender, environment_verdict
+from rl_larnn.agents.evaluation.certificate.inputs import FlatFrames, Frames, flatten
+from rl_larnn.agents.evaluation.certificate.intervals import Interval, quantile
+from rl_larnn.agents.evaluation.certificate.references import References, find_references
+from rl_larnn.agents.evaluation.certificate.verdict import find_gain
+from rl_larnn.envs.sources import Known
+from rl_larnn.envs.task import Bound
+from tests.certificate_cases import Echo, side_by_side
+
+# ---------------------------------------------------------------------- whether an environment needs memory
+
+
+def around(mean: float, spread: float = 2.0) -> np.ndarray:
+    return mean + spread * np.linspace(-1, 1, 32)
+
+
+@pytest.mark.parametrize(
+    ("with_memory", "without", "control", "ceiling", "verdict"),
+    [
+        (90, 20, 90, 100, "needs memory"),
+        (90, 20, 90, None, "needs memory"),
+        (90, 20, 20, None, "cannot tell"),  # imitation fails even with memory
+        (90, 20, None, None, "cannot tell"),  # nobody tried
+        (24, 20, 24, 100, "needs memory"),
+        (20, 20, None, 100, "cannot tell"),  # undertrained: both far below what is possible
+        (20, 20, None, None, "cannot tell"),
+        (10, 50, None, None, "cannot tell"),
+        (97, 96, None, 100, "does not need memory"),
+        (10, 96, None, 100, "does not need memory"),
+        (100, 96, 100, 100, "does not need memory"),  # what memory adds is under a tenth
+        (100, 88, 100, 100, "needs memory"),
+        (None, 50, None, 100, "cannot tell"),
+    ],
+)
+def test_when_an_environment_needs_memory(
+    with_memory: float | None, without: float, control: float | None, ceiling: float | None, verdict: str
+) -> None:
+    chance = around(0)
+    contenders = [Contender("random actions", False, 0.0, chance)]
+    contenders.append(Contender("without", False, without, around(without)))
+    if with_memory is not None:
+        contenders.append(Contender("with", True, with_memory, around(with_memory)))
+    if control is not None:
+        contenders.append(Contender("control", True, control, around(control, 1.5), control=True))
+    known = References("toy", ceiling=None if ceiling is None else Bound(ceiling, Known("by construction")))
+    found = environment_verdict(contenders, chance, known)
+    assert found.verdict == verdict and found.best_without == "without"
+    solved = environment_verdict(contenders, chance, replace(known, threshold=without - 3))
+    assert solved.verdict == "does not need memory" and "solved from" in solved.reason
+
+
+def test_the_floor_of_the_table_is_one_more_contender_without_memory() -> None:
+    contenders = [Contender("weak", False, 20, around(20)), Contender("with", True, 60, around(60))]
+    contenders.append(Contender("control", True, 60, around(60), control=True))
+    known = References("x", ceiling=Bound(100, Known("table")))
+    verdicts = {}
+    for floor, error in ((30, 1), (59, 5), (97, 0.5), (95, 5)):
+        found = environment_verdict(contenders, around(0), replace(known, floor=Bound(floor, Known("table"), error)))
+        verdicts[floor] = found.verdict
+        assert "table" in found.reason or floor == 30
+    assert list(verdicts.values()) == ["needs memory", "cannot tell", "does not need memory", "cannot tell"]
+
+
+def test_the_best_is_chosen_on_trial_and_judged_elsewhere() -> None:
+    lucky = Contender("lucky", False, 50.0, around(10))
+    steady = Contender("steady", False, 20.0, around(20))
+    others = [Contender("with", True, 30.0, around(30)), Contender("control", True, 99.0, around(30), control=True)]
+    found = environment_verdict([lucky, steady, *others], around(0), References("x"))
+    assert (
+        found.best_without == "lucky"
+        and found.best_with == "with"
+        and found.gap is not None
+        and found.gap.mean == pytest.approx(20)
+    )
+
+
+def test_bounds_are_found_and_the_given_ceiling_goes_first() -> None:
+    def known(env_id: str, ceiling: float | None = None) -> References:
+        env = side_by_side(lambda: gym.make(env_id), 1)
+        return find_references(env, ceiling=ceiling)
+
+    masked, whole = known("CartPole-POMDP-v0"), known("CartPole-v1")
+    assert masked.floor is not None and masked.ceiling is not None and masked.ceiling.value == 500
+    # The table's ceiling is that of the base; its floor is not.
+    assert whole.floor is None and whole.ceiling is not None and whole.ceiling.value == 500 and whole.threshold == 475
+    given = known("CartPole-v1", 0.0).ceiling
+    assert given is not None and given.value == 0 and str(given.source).endswith("given by the caller")
+    assert find_references(side_by_side(Echo, 1)) == References("Echo")
+
+
+def test_gain_by_hand() -> None:
+    found = environment_verdict([Contender("floor", False, 0, around(20, 0))], around(0), References("x"))
+    score = Interval.of(around(80))
+    known = References("x", floor=Bound(10, Known("table"), 1.0), ceiling=Bound(100, Known("table")))
+    gain = find_gain(found, score, known)
+    assert gain.floor == 20 and gain.gain is not None and gain.gain.mean == pytest.approx(0.75)
+    assert gain.gain.high - 0.75 == pytest.approx((score.high - 80) / 80)
+    tabled = find_gain(found, score, replace(known, floor=Bound(40, Known("table"), 3.0)))
+    assert tabled.gain is not None and tabled.gain.mean == pytest.approx(2 / 3)
+    error = np.hypot(score.standard_error, 3.0 / 3) / 60
+    assert tabled.gain.high - 2 / 3 == pytest.approx(quantile(31) * error)
+    assert find_gain(found, score, References("x")).gain is None
+    assert find_gain(found, score, replace(known, ceiling=Bound(20, Known("table")))).gain is None
+
+
+# ---------------------------------------------------------------------- what contenders see
+
+
+def test_observations_of_any_kind_become_vectors() -> None:
+    parts = {
+        "number": spaces.Discrete(3, start=1),
+        "pair": spaces.MultiDiscrete([2, 3]),
+        "picture": spaces.Box(0, 255, (1, 2, 1), np.uint8),
+    }
+    observation = {
+        "number": np.array([3]),
+        "pair": np.array([[1, 0]]),
+        "picture": np.array([[[[0], [51]]]], np.uint8),
+    }
+    assert flatten(spaces.Dict(parts), observation).tolist() == [
+        [0, 0, 1, 0, 1, 1, 0, 0, 0, pytest.approx(0.2)],
+    ]
+    with pytest.raises(UserError, match="expected observations of Box"):
+        flatten(spaces.Text(3), "abc")
+
+
+def test_frames_forget_at_a_start_and_the_last_of_an_episode_is_its_own() -> None:
+    frames = Frames(spaces.Box(-1, 1, (1,), np.float32), 3)
+    shown = None
+    for value, start in ((1, True), (2, False), (3, False), (4, False), (5, True)):
+        shown = frames.advance(shown, np.array([[value]]), np.array([start]))
+        if value == 4:
+            assert shown.tolist() == [[2, 3, 4]]
+    assert shown is not None and shown.tolist() == [[0, 0, 5]]
+    env = FlatFrames(side_by_side(lambda: Echo(0, 3), 1), frames)
+    seen = [env.reset()]
+    for _ in range(3):
+        observation, _, dones, infos = env.step(np.zeros(1, int))
+        seen.append(observation)
+    last = infos[0]["terminal_observation"]
+    assert dones[0] and np.array_equal(last[:2], seen[2][0, 1:]) and last[2] != 0
+    assert seen[3][0, :2].tolist() == [0, 0] and seen[3][0, 2] != 0
