@@ -76,6 +76,11 @@ def fits(value: Any, hint: Any) -> bool:
     return any(_fits_one(value, part) for part in _parts(hint))
 
 
+def as_meant(value: Any, hint: Any) -> Any:
+    """The word ``none``, which text reads as None, where the type hint wants the word and no None."""
+    return "none" if value is None and not fits(value, hint) and fits("none", hint) else value
+
+
 def _fits_one(value: Any, hint: Any) -> bool:
     origin = typing.get_origin(hint) or hint
     if hint is Any:
@@ -123,6 +128,7 @@ def apply_settings(recipe: Recipe, memory: str, settings: Mapping[str, Any]) -> 
         group = next((name for name, keys in groups.items() if key in keys), None)
         if group is None:
             raise unknown_name("setting", key, [name for keys in groups.values() for name in keys])
+        value = as_meant(value, groups[group][key])
         if not fits(value, groups[group][key]):
             expected = describe(groups[group][key])
             raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")

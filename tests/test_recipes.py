@@ -193,6 +193,18 @@ def test_a_memory_may_change_any_setting_of_its_recipe() -> None:
     assert unchanged.ppo == recipe.ppo and not unchanged.previous_action
 
 
+@pytest.mark.parametrize(
+    ("memory", "key"), [("aaren", "recency"), ("larnn", "positions"), ("larnn", "norm"), ("gru", "critic_memory")]
+)
+def test_the_word_none_is_a_choice_where_there_is_one(memory: str, key: str) -> None:
+    recipe = apply_settings(Recipe(), memory, {key: parse_value("none")})
+    assert {**recipe.policy, **recipe.for_memory[memory]}[key] == "none"
+
+
+def test_none_stays_nothing_where_that_is_a_choice() -> None:
+    assert apply_settings(Recipe(), "gru", {"horizon": parse_value("none")}).for_memory["gru"]["horizon"] is None
+
+
 def test_the_memoryless_control_sees_no_previous_action() -> None:
     """The previous action is itself a memory of one step."""
     for recipe in ALL_RECIPES.values():
