@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from rl_larnn.agents.baselines import BASELINES, algorithm_of
 from rl_larnn.agents.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.memory_choice import memory_class
 from rl_larnn.agents.results import score
 from rl_larnn.agents.runs import RESULT, read_json
 from rl_larnn.agents.snapshots import load_settings
 from rl_larnn.agents.values import format_value
+from rl_larnn.policies import MemoryActorCriticPolicy
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ def comparison_tables(runs: Iterable[Trained]) -> str:
 def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
     choices = [run.settings.choices() for run in runs]
     names = list(dict.fromkeys(name for own in choices for name in own))
+    defaults = _defaults(memory)
+    choices = [{name: own.get(name, defaults.get(name)) for name in names} for own in choices]
     varied = [name for name in names if len({_text(own, name) for own in choices}) > 1]
     by_choice: dict[tuple[str, ...], list[Trained]] = defaultdict(list)
     for run, own in zip(runs, choices, strict=True):
@@ -71,7 +77,9 @@ def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
 def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[float, str]:
     scores = [run.score for run in runs if run.score is not None]
     mean = float(np.mean(scores)) if scores else -math.inf
-    label = ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(defaults)"
+    label = (
+        ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(one)"
+    )
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
     best = np.mean([run.best for run in runs])
     figures = f"{mean:.4g} | {min(scores):.4g} | {best:.4g}" if scores else f" | | {best:.4g}"
@@ -81,12 +89,26 @@ def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) 
 def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
     usual, own = resolve(TrainConfig(settings.env, settings.memory)).choices(), settings.choices()
+    own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
     parts = ["python scripts/train_agent.py", f"--env {settings.env}", f"--memory {settings.memory}"]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
             flag = "-n " if name == "n_timesteps" else "--n-envs " if name == "n_envs" else f"--set {name}="
             parts.append(f"{flag}{_text(own, name)}")
     return " ".join(parts)
+
+
+def _defaults(memory: str) -> dict[str, Any]:
+    """What the arguments of agent, policy and memory are where nobody says anything."""
+    owners: list[Any] = [algorithm_of(memory), MemoryActorCriticPolicy]
+    if memory not in BASELINES:
+        owners.append(memory_class(memory))
+    found = (parameter for owner in owners for parameter in inspect.signature(owner).parameters.values())
+    return {parameter.name: parameter.default for parameter in found if _is_plain(parameter.default)}
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _text(choices: dict[str, Any], name: str) -> str:
