@@ -148,3 +148,12 @@ def test_a_registered_memory_is_found_and_no_name_is_taken_over(monkeypatch: pyt
     message(TypeError, register_memory, "other", dict)
     assert set(table) == {*MEMORIES, "mine"}
     assert table["lstm"] is Lstm
+
+
+def test_the_heads_of_aaren_begin_with_half_lives_up_to_the_horizon() -> None:
+    attention = Aaren(3, heads=8, horizon=16).blocks.layers[0].attention
+    half_lives = np.log(2) / attention.decay(None).detach().numpy()
+    assert half_lives[:-1] == pytest.approx(np.geomspace(np.log(2), 16, 7), rel=1e-5)
+    assert half_lives[-1] == pytest.approx(-np.log(2), rel=1e-5)  # what is a step older counts for more
+    assert Aaren(3).blocks.layers[0].attention.decay(None)[-2].item() == pytest.approx(0.005, rel=1e-5)
+    assert message(ValueError, Aaren, 3, horizon=0.5) == "horizon must be at least 1 step, or None, got 0.5"

@@ -61,6 +61,7 @@ class AarenOptions(NamedTuple):
     phases: bool = False
     clock: bool = False
     gate: bool = False
+    horizon: float | None = None
 
 
 class AarenAttention(Memory):
@@ -80,7 +81,9 @@ class AarenAttention(Memory):
         self.value = nn.Linear(size, size)
         self.output = nn.Linear(size + heads * options.clock, size)
         self.aging: nn.Parameter | None
-        self.register_parameter("aging", None if options.recency == "none" else nn.Parameter(initial_aging(heads)))
+        self.register_parameter(
+            "aging", None if options.recency == "none" else nn.Parameter(initial_aging(heads, options.horizon))
+        )
         self.forget = nn.Linear(size, heads, bias=False) if options.recency == "gate" else None
         if self.forget is not None:
             nn.init.zeros_(self.forget.weight)
@@ -122,9 +125,13 @@ class AarenAttention(Memory):
         return read if self.gate is None else read * torch.sigmoid(self.gate(x))
 
 
-def initial_aging(heads: int) -> Tensor:
-    """Where c begins, as asinh(c / SLOWEST) ``(A,)``: from fast to slow, and for the last head below zero."""
-    decays = torch.linspace(math.log(FASTEST), math.log(SLOWEST), max(heads - 1, 1)).exp()
+def initial_aging(heads: int, horizon: float | None) -> Tensor:
+    """Where c begins, as asinh(c / SLOWEST) ``(A,)``: from fast to slow, and for the last head below zero.
+
+    :param horizon: half-life of the slowest head in steps; None: that of SLOWEST, 139
+    """
+    slowest = SLOWEST if horizon is None else math.log(2) / horizon
+    decays = torch.linspace(math.log(FASTEST), math.log(slowest), max(heads - 1, 1)).exp()
     if heads > 1:
         decays = torch.cat([decays, torch.tensor([FIRST])])
     return torch.asinh(decays / SLOWEST)
@@ -200,8 +207,10 @@ class Aaren(Memory):
     :param phases: turn the values by an angle per step of age, a learned one for each pair of features
     :param clock: let the output see how much has been read
     :param gate: an output gate, almost closed at the start
-    :raises ValueError: where ``heads`` does not divide ``hidden_size``, ``recency`` is unknown, or phases find heads of
-        odd width
+    :param horizon: half-life of the slowest head at the start, in steps; None for 139. What an agent meets after more
+        steps than it was trained for is new to heads that are still averaging by then
+    :raises ValueError: where ``heads`` does not divide ``hidden_size``, ``recency`` is unknown, ``horizon`` is under a
+        step, or phases find heads of odd width
     """
 
     def __init__(
@@ -214,6 +223,7 @@ class Aaren(Memory):
         phases: bool = False,
         clock: bool = False,
         gate: bool = False,
+        horizon: float | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size)
         check_heads(hidden_size, heads)
@@ -222,7 +232,9 @@ class Aaren(Memory):
             raise ValueError(f"phases turn pairs of features: expected heads of even width, got {hidden_size // heads}")
         self.embedding = nn.Linear(self.input_size, hidden_size)
         sizes = layer_sizes(hidden_size, hidden_size, layers)
-        options = AarenOptions(recency, phases, clock, gate)
+        if horizon is not None and not horizon >= 1:
+            raise ValueError(f"horizon must be at least 1 step, or None, got {horizon}")
+        options = AarenOptions(recency, phases, clock, gate, horizon)
         self.blocks = Stack([AarenLayer(size, heads, options) for size, _ in sizes])
         self.norm = nn.LayerNorm(hidden_size)
 
