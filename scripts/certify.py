@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rl_larnn.agents.bars import share_bar
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.certificate import Certificate, certify, paragraph, save_certificate
 from rl_larnn.agents.evaluation.load import load_run
@@ -39,11 +38,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_certificate(arguments: argparse.Namespace) -> Certificate:
     run = load_run(arguments.run, arguments.device)
-    console = Console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    hidden = arguments.no_progress or not console.is_terminal
-    with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
+    with share_bar(arguments.no_progress) as tell:
         return certify(
             run.model,
             run.make_environments,
@@ -54,7 +49,7 @@ def run_certificate(arguments: argparse.Namespace) -> Certificate:
             deterministic=not arguments.stochastic,
             ceiling=arguments.ceiling,
             env_id=run.settings.env,
-            on_progress=lambda share, what: bar.update(task, completed=share, description=what),
+            on_progress=tell,
         )
 
 

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from rl_larnn.agents.bars import share_bar
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.probes import PANEL, PROBES, Scores, Subject, measure_panel, rows, writer
 from rl_larnn.agents.values import parse_pairs
@@ -43,16 +43,12 @@ def subjects(arguments: argparse.Namespace) -> list[Subject]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Scores]:
-    console = Console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    hidden = arguments.no_progress or not console.is_terminal
-    with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
+    with share_bar(arguments.no_progress) as tell:
         return measure_panel(
             subjects(arguments),
             [PROBES[name] for name in arguments.probes],
             fitted=not arguments.untrained,
-            on_progress=lambda share, what: bar.update(task, completed=share, description=what),
+            on_progress=tell,
         )
 
 

@@ -7,8 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from rl_larnn.agents.bars import share_bar
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.variation import (
@@ -39,14 +38,14 @@ def main() -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         done = read_variants(table) if table.exists() else []
         runs = [load_run(folder, "cpu") for folder in arguments.runs]
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task("agents x values", total=len(runs) * len(arguments.values))
+        total = len(runs) * len(arguments.values)
+        with share_bar() as show:
 
             def tell(variants: list[Variant]) -> None:
                 write_variants(table, variants)
-                progress.update(bar, completed=len(variants))
+                show(len(variants) / max(total, len(variants)), f"{len(variants)} agents x values of {total}")
 
+            show(len(done) / max(total, len(done)), "evaluating")
             variants = evaluate_variants(runs, arguments.argument, arguments.values, arguments.episodes, done, tell)
         print(variants_table(variants))
         draw_variants(arguments.out / "variants.png", variants)

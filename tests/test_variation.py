@@ -60,7 +60,7 @@ def test_a_table_reads_back(tmp_path: Path) -> None:
     write_variants(tmp_path / "table.csv", variants)
     assert read_variants(tmp_path / "table.csv") == variants
     (tmp_path / "table.csv").write_text("memory,seed\naaren,1\n")
-    with pytest.raises(UserError, match="expected a table of variants"):
+    with pytest.raises(UserError, match="expected the columns env, memory, seed"):
         read_variants(tmp_path / "table.csv")
 
 

@@ -14,7 +14,7 @@ import torch
 from rl_larnn.agents.benchmark.acting import Cost, cumulative_seconds
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
-from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.styles import figure_class
 from rl_larnn.agents.origin import processor
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -115,11 +115,7 @@ class Report:
 
         :raises UserError: if matplotlib is missing
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
-        figure = Figure(figsize=(13, 4), layout="constrained")
+        figure = figure_class()(figsize=(13, 4), layout="constrained")
         speed, length, stream = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
         names = sorted(self.training, key=lambda name: -self.training[name].median)
         colours = ["0.6" if name in (PPO_NAME, CONTRIB) else "tab:blue" for name in names]

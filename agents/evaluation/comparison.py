@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,7 @@ def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
 def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[float, str]:
     scores = [run.score for run in runs if run.score is not None]
     mean = float(np.mean(scores)) if scores else -math.inf
-    label = (
-        ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(one)"
-    )
+    label = ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(one)"
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
     best = np.mean([run.best for run in runs])
     figures = f"{mean:.4g} | {min(scores):.4g} | {best:.4g}" if scores else f" | | {best:.4g}"
@@ -88,7 +87,7 @@ def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) 
 
 def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
-    usual, own = resolve(TrainConfig(settings.env, settings.memory)).choices(), settings.choices()
+    usual, own = _recipe(settings.env, settings.memory), settings.choices()
     own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
     parts = ["python scripts/train_agent.py", f"--env {settings.env}", f"--memory {settings.memory}"]
     for name in dict.fromkeys([*own, *usual]):
@@ -96,6 +95,12 @@ def command(settings: Settings) -> str:
             flag = "-n " if name == "n_timesteps" else "--n-envs " if name == "n_envs" else f"--set {name}="
             parts.append(f"{flag}{_text(own, name)}")
     return " ".join(parts)
+
+
+@cache
+def _recipe(env: str, memory: str) -> dict[str, Any]:
+    """What would be chosen today; finding out makes the environment, so it is done once."""
+    return resolve(TrainConfig(env, memory)).choices()
 
 
 def _defaults(memory: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_larnn.agents.baselines import BASELINES
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import CurvePoint
 from rl_larnn.agents.evaluation.standings import Standings
 from rl_larnn.agents.evaluation.statistics import (
@@ -22,7 +21,7 @@ from rl_larnn.agents.evaluation.statistics import (
     performance_profile,
     probability_of_improvement,
 )
-from rl_larnn.agents.evaluation.styles import styles
+from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.runs import replacing
 from rl_larnn.envs import find_task
 
@@ -43,10 +42,7 @@ def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint
     :return: their names in the folder: of ``curves.png``, ``profiles.png`` and ``improvement.png`` those there are
     :raises UserError: if matplotlib or SciPy is missing
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
+    make = figure_class()
     drawings: dict[str, Callable[[Figure], bool]] = {
         "curves.png": lambda figure: _draw_curves(figure, standings, points),
         "profiles.png": lambda figure: _draw_profiles(figure, standings),
@@ -54,7 +50,7 @@ def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint
     }
     drawn = []
     for name, draw in drawings.items():
-        figure = Figure(layout="constrained")
+        figure = make(layout="constrained")
         if draw(figure):
             drawn.append(name)
             with replacing(folder / name) as temporary:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint
 from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.styles import figure_class
 from rl_larnn.agents.runs import read_json
 from rl_larnn.agents.snapshots import load_settings
 from rl_larnn.envs import find_task
@@ -43,12 +44,8 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
     :param path: file to write; its suffix decides the format
     :raises UserError: as :func:`read_curves`, and if matplotlib is missing
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
     env_id, curves = read_curves(folders)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = figure_class()(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for memory, seeds in curves.items():
         begin, end = max(curve[0, 0] for curve in seeds), min(curve[-1, 0] for curve in seeds)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.runs import replacing
@@ -86,7 +86,16 @@ class CurvePoint:
         return self.task, self.memory, self.seed, self.steps
 
 
-Row = TypeVar("Row", RunRecord, CurvePoint)
+class Keyed(Protocol):
+    """A dataclass of text and numbers, which says what tells its rows apart."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def key(self) -> tuple[Any, ...]: ...
+
+
+Row = TypeVar("Row", bound=Keyed)
 
 
 def write_results(path: Path, records: Iterable[RunRecord]) -> None:
@@ -94,7 +103,7 @@ def write_results(path: Path, records: Iterable[RunRecord]) -> None:
 
     :raises UserError: if one run is there twice
     """
-    _write(path, RunRecord, records)
+    write_rows(path, RunRecord, records)
 
 
 def read_results(path: Path) -> list[RunRecord]:
@@ -102,17 +111,17 @@ def read_results(path: Path) -> list[RunRecord]:
 
     :raises UserError: if the file is missing or damaged, or holds one run twice
     """
-    return _read(path, RunRecord)
+    return read_rows(path, RunRecord)
 
 
 def write_suite_curves(path: Path, points: Iterable[CurvePoint]) -> None:
     """Write the evaluations, sorted by task, memory, seed and steps; as :func:`write_results`."""
-    _write(path, CurvePoint, points)
+    write_rows(path, CurvePoint, points)
 
 
 def read_suite_curves(path: Path) -> list[CurvePoint]:
     """The evaluations of a file, sorted; as :func:`read_results`."""
-    return _read(path, CurvePoint)
+    return read_rows(path, CurvePoint)
 
 
 #: How the text of a cell becomes a value of the annotated type.
@@ -135,7 +144,12 @@ def _columns(kind: type[Row]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def _write(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write a table, sorted by the rows' keys; the file is replaced whole or not at all.
+
+    :param kind: the dataclass, whose fields are the columns
+    :raises UserError: if one key is there twice
+    """
     ordered = _unique(path, rows)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -148,7 +162,11 @@ def _cell(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def _read(path: Path, kind: type[Row]) -> list[Row]:
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of such a table, sorted.
+
+    :raises UserError: if the file is missing or damaged, or holds one key twice
+    """
     columns = _columns(kind)
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -6,7 +6,12 @@ Ours have a colour, a solid line and a marker of their own, baselines are grey o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rl_larnn.agents.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Colour, line and marker of each contender; colours are Okabe and Ito's, told apart by colour-blind readers too.
 _STYLES: dict[str, tuple[str, Any, str]] = {
@@ -34,3 +39,15 @@ def styles(contenders: Sequence[str]) -> dict[str, dict[str, Any]]:
         name: {"color": colour, "linestyle": line, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
         for name, (colour, line, marker) in found.items()
     }
+
+
+def figure_class() -> type[Figure]:
+    """Matplotlib's figure, which needs no display.
+
+    :raises UserError: if matplotlib is missing
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
+    return Figure

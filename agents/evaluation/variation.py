@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
-from rl_larnn.agents.evaluation.styles import styles
+from rl_larnn.agents.evaluation.records import read_rows, write_rows
+from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.runs import replacing
 from rl_larnn.envs import find_task
 
@@ -86,10 +85,7 @@ def _evaluate(run: LoadedRun, argument: str, value: float, episodes: int) -> Eva
 
 def write_variants(path: Path, variants: Sequence[Variant]) -> None:
     """Write a table, one row per agent and value."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Variant)])
-        writer.writeheader()
-        writer.writerows(asdict(variant) for variant in variants)
+    write_rows(path, Variant, variants)
 
 
 def read_variants(path: Path) -> list[Variant]:
@@ -97,13 +93,7 @@ def read_variants(path: Path) -> list[Variant]:
 
     :raises UserError: if it is not one
     """
-    kinds: dict[str, Callable[[str], Any]] = {"env": str, "memory": str, "argument": str, "seed": int, "episodes": int}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [Variant(**{key: kinds.get(key, float)(text) for key, text in row.items()}) for row in rows]
-    except (OSError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: expected a table of variants, got {error}") from error
+    return read_rows(path, Variant)
 
 
 def variants_table(variants: Sequence[Variant]) -> str:
@@ -125,11 +115,7 @@ def draw_variants(path: Path, variants: Sequence[Variant]) -> None:
 
     :raises UserError: if matplotlib is missing
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = figure_class()(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     means = _by_memory(variants)
     looks = styles(list(means))

@@ -10,7 +10,7 @@ four times as wide inside. With E = 512 it has the paper's 3,152,896 parameters.
 
 Differs from the paper, by switches (off, each leaves the paper's module):
 
-* ``recency="decay"`` lowers the score of a token by c at each step that it grows older, with a learned c per head. The
+* ``recency="decay"`` (the default) lowers the score of a token by c at each step that it grows older, with a learned c per head. The
   plain average (``recency="none"``, the paper's) is blind to order: it cannot tell a rising angle from a falling one.
   Heads begin with c from 1 to 0.005, and the last with c = -1: it raises what is old, and so holds on to what came
   first, however long ago. ``recency="gate"`` makes c a function of the token, c_t = 0.005 sinh(theta + W x_t), which
@@ -19,7 +19,8 @@ Differs from the paper, by switches (off, each leaves the paper's module):
   layer can tell what was shown how long ago (:mod:`rl_larnn.scan`). The angles begin evenly spread from 0 to pi; the
   last head, which keeps what came first, has none.
 * ``clock=True`` gives the output projection one more number per head, which the division of an average takes away: how
-  much weight has been read for each unit that the newest token has (:mod:`rl_larnn.scan`). Counting needs it.
+  much weight has been read for each unit that the newest token has (:mod:`rl_larnn.scan`). The average alone is the
+  same after one token and after a hundred alike.
 * ``gate=True`` multiplies the attention by sigmoid(W x_t + b), which begins at 0.27: a block that is almost the
   identity (after the gates of Parisotto et al., 2020, arXiv 1910.06764).
 
@@ -50,7 +51,7 @@ Recency = Literal["none", "decay", "gate"]
 FASTEST, SLOWEST = 1.0, 0.005
 #: The last head's: it keeps what came first.
 FIRST = -1.0
-#: Logit of the output gate at the start: a third of the attention passes.
+#: Logit of the output gate at the start: a quarter of the attention passes.
 CLOSED = -1.0
 
 

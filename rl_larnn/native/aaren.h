@@ -360,8 +360,8 @@ void aaren_backward(const S* grad_outputs, AarenWeights<const S*> weights, const
     if (weights.aging && !weights.forget) {
         std::fill(grads.aging, grads.aging + A, S(0));
         for (long n = 0; n < N; n++)
-            for (long a = 0; a < A; a++)
-                grads.aging[a] -= grad_keeps[n * A + a] * SLOWEST<S> * std::cosh(weights.aging[a]);
+            for (long a = 0; a < A; a++) grads.aging[a] -= grad_keeps[n * A + a];
+        for (long a = 0; a < A; a++) grads.aging[a] *= SLOWEST<S> * std::cosh(weights.aging[a]);
     }
     for (long j = 0; j < (weights.phase ? E / 2 : 0); j++) {
         grads.phase[j] = 0;

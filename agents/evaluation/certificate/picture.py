@@ -6,10 +6,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.certificate.intervals import CONFIDENCE, Interval
 from rl_larnn.agents.evaluation.certificate.verdict import Certificate
 from rl_larnn.agents.evaluation.certificate.words import horizon_words, paragraph
+from rl_larnn.agents.evaluation.styles import figure_class
 
 _WITH, _WITHOUT, _CONTROL = "tab:blue", "tab:orange", "tab:gray"
 
@@ -20,11 +20,7 @@ def draw(certificate: Certificate, path: Path) -> None:
     :param path: file to write; its suffix decides the format
     :raises UserError: if matplotlib is missing
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
-    figure = Figure(figsize=(10, 6.6), layout="constrained")
+    figure = figure_class()(figsize=(10, 6.6), layout="constrained")
     # The words stand below the plots, over the whole width.
     engine = figure.get_layout_engine()
     assert engine is not None

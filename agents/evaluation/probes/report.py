@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.probes.panel import Scores
-from rl_larnn.agents.evaluation.styles import styles
+from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.results import versions
 from rl_larnn.agents.runs import replacing, write_json
 
@@ -57,11 +57,7 @@ def writer(path: Path) -> Callable[[Mapping[str, Scores]], None]:
         return lambda panel: write_json(path, to_json(panel))
     if path.suffix == ".md":
         return lambda panel: _write_markdown(panel, path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib; pip install 'rl-larnn[plots]'") from error
-    pictures = Figure().canvas.get_supported_filetypes()
+    pictures = figure_class()().canvas.get_supported_filetypes()
     if path.suffix[1:] not in pictures:
         raise UserError(f"cannot write {path}: its name should end in .json, .md or one of {', '.join(pictures)}")
     return lambda panel: draw(panel, path)
@@ -77,10 +73,8 @@ def draw(panel: Mapping[str, Scores], path: Path) -> None:
 
     :param path: file to write; its suffix decides the format
     """
-    from matplotlib.figure import Figure
-
     kinds = list(dict.fromkeys(weights for scores in panel.values() for weights, _ in _parts(scores)))
-    figure = Figure(figsize=(12, 0.9 + 2.6 * len(kinds)), layout="constrained")
+    figure = figure_class()(figsize=(12, 0.9 + 2.6 * len(kinds)), layout="constrained")
     for axes, weights in zip(figure.subplots(len(kinds), squeeze=False).ravel(), kinds, strict=True):
         _draw_bars(axes, {name: dict(_parts(scores)).get(weights, {}) for name, scores in panel.items()})
         axes.set_title(weights, fontsize=10)
