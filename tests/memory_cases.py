@@ -58,6 +58,7 @@ VARIANTS = [
     Case("gru", {"horizon": 100}),
     Case("lstm", {"horizon": 100}),
     Case("larnn", {"horizon": 100}),
+    Case("aaren", {"horizon": 100}),
     Case("larnn", {"layers": 2}),
     Case("larnn", {"heads": 1}),
     Case("larnn", {"window": 1}),
