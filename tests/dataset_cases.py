@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import gymnasium as gym
 import h5py
 import minari
 import numpy as np
@@ -17,12 +18,17 @@ import numpy.testing as npt
 from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
 
+from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Columns, Dataset, Episode
 
 VECTOR = spaces.Box(-np.inf, np.inf, (3,), np.float32)
 TORQUES = spaces.Box(-1.0, 1.0, (2,), np.float32)
 IMAGE = spaces.Box(0, 255, (36, 40, 3), np.uint8)
 PUSHES = spaces.Discrete(3)
+
+
+def cartpole() -> gym.Env:
+    return make("CartPole-v1")
 
 
 def values(space: spaces.Space, steps: int, generator: np.random.Generator) -> np.ndarray:

