@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from rl_larnn.agents.errors import UserError, one_line
 from rl_larnn.agents.recipes import Recipe
-from rl_larnn.envs import FirstStepFlag, PreviousAction
+from rl_larnn.envs import FirstStepFlag, PreviousAction, ReturnToGo, StepNumber
 
 _CLASSES: dict[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 
@@ -46,6 +46,10 @@ def as_the_agent_sees_it(env: gym.Env, recipe: Recipe) -> gym.Env:
         env = PreviousAction(env)
     if recipe.first_step_flag:
         env = FirstStepFlag(env)
+    if recipe.target_return is not None:
+        env = ReturnToGo(env, recipe.target_return)
+    if recipe.step_number is not None:
+        env = StepNumber(env, recipe.step_number)
     return env if recipe.frame_stack == 1 else _stacked(env, recipe.frame_stack)
 
 

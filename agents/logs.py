@@ -12,7 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 from rl_larnn.agents.runs import replacing
 
 CURVE = "progress.csv"
-_STEPS = "time/total_timesteps"
+#: The column that says how far training had come.
+CLOCK = "time/total_timesteps"
 
 
 class ContinuedEvents(TensorBoardOutputFormat):
@@ -40,9 +41,9 @@ def _let_the_second_pass(folder: Path) -> None:
 class ContinuedCurve(CSVOutputFormat):
     """A CSV file that keeps the rows of an earlier session up to ``steps``."""
 
-    def __init__(self, path: Path, steps: int) -> None:
+    def __init__(self, path: Path, steps: int, clock: str = CLOCK) -> None:
         # In place of the parent's constructor, which empties the file.
-        keys, rows = _rows(path, steps)
+        keys, rows = _rows(path, steps, clock)
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows([keys, *rows] if keys else [])
@@ -53,25 +54,26 @@ class ContinuedCurve(CSVOutputFormat):
         self.quotechar = '"'
 
 
-def _rows(path: Path, steps: int) -> tuple[list[str], list[list[str]]]:
+def _rows(path: Path, steps: int, clock: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows logged at or before ``steps``; a row cut short by a kill is dropped."""
     if not path.exists():
         return [], []
     with path.open(newline="", encoding="utf-8") as file:
         keys, *rows = list(csv.reader(file)) or [[]]
-    if _STEPS not in keys:
+    if clock not in keys:
         return [], []
-    column = keys.index(_STEPS)
+    column = keys.index(clock)
     whole = [row for row in rows if len(row) == len(keys) and row[column].isdecimal()]
     return keys, [row for row in whole if int(row[column]) <= steps]
 
 
-def run_logger(folder: Path, steps: int) -> Logger:
+def run_logger(folder: Path, steps: int, clock: str = CLOCK) -> Logger:
     """A Stable-Baselines3 logger into the run folder.
 
-    :param steps: environment steps already learned from; what was logged after them is dropped
+    :param steps: how far training has come by the clock; what was logged after that is dropped
+    :param clock: the key under which that is logged: environment steps, or updates where there are no steps
     """
-    return Logger(str(folder), [ContinuedEvents(folder, steps), ContinuedCurve(folder / CURVE, steps)])
+    return Logger(str(folder), [ContinuedEvents(folder, steps), ContinuedCurve(folder / CURVE, steps, clock)])
 
 
 def steps_logged(folder: Path) -> int:
@@ -81,5 +83,5 @@ def steps_logged(folder: Path) -> int:
             rows = list(csv.DictReader(file))
     except OSError:
         return 0
-    steps = [row[_STEPS] for row in rows if (row.get(_STEPS) or "").isdecimal()]
+    steps = [row[CLOCK] for row in rows if (row.get(CLOCK) or "").isdecimal()]
     return int(steps[-1]) if steps else 0

@@ -26,6 +26,8 @@ class Recipe:
     :param normalize_rewards: divide rewards by the running standard deviation of the discounted return
     :param previous_action: append the previous action to the observation
     :param first_step_flag: append 1 at the first step of an episode, else 0
+    :param target_return: append the return-to-go to the observation: this target, less the rewards so far
+    :param step_number: append the number of the step to the observation, up to this one
     :param frame_stack: observations that the agent sees at once, side by side in one vector, zeros before the first
     :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
     :param policy: arguments of the policy; ``activation_fn`` by name
@@ -40,6 +42,8 @@ class Recipe:
     normalize_rewards: bool = True
     previous_action: bool = False
     first_step_flag: bool = False
+    target_return: float | None = None
+    step_number: int | None = None
     frame_stack: int = 1
     ppo: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from rich.console import Console
-
-from rl_larnn import native
 from rl_larnn.agents.best import hand_out, read_record
 from rl_larnn.agents.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
@@ -20,6 +15,7 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.learning import learn
 from rl_larnn.agents.logs import run_logger
+from rl_larnn.agents.machine import compile_kernels, threads
 from rl_larnn.agents.memory_choice import short_name
 from rl_larnn.agents.models import build_model, pick_device
 from rl_larnn.agents.progress import Progress
@@ -65,7 +61,7 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
         refuse_existing(wanted)
     settings = resolve(config)
     recipe = settings.recipe
-    with _threads(settings.threads):
+    with threads(settings.threads):
         env = make_environments(
             settings.env, settings.env_kwargs, recipe, recipe.n_envs, settings.seed, settings.vec_env
         )
@@ -74,7 +70,7 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
             model = build_model(recipe, env, settings.seed, settings.device)
             folder = create_folder(wanted, settings.env, short_name(settings.memory), settings.seed)
             write_json(folder / CONFIG, _record(settings))
-            _compile(pick_device(settings.device), config.progress_bar)
+            compile_kernels(pick_device(settings.device), config.progress_bar)
             progress = Progress(threshold=reward_threshold(settings.env))
             session = Session(folder, settings, model, env, progress)
             return _run(session, config.progress_bar, announce)
@@ -98,8 +94,8 @@ def resume(
     """
     folder = Path(run_dir)
     settings = _changed(load_settings(folder), n_timesteps, device)
-    with _threads(settings.threads):
-        _compile(pick_device(settings.device), progress_bar)
+    with threads(settings.threads):
+        compile_kernels(pick_device(settings.device), progress_bar)
         session = load_checkpoint(folder, settings)
         try:
             _refuse_finished(session)
@@ -131,16 +127,6 @@ def _refuse_finished(session: Session) -> None:
         )
 
 
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _run(session: Session, progress_bar: bool, announce: Announce | None) -> Run:
     model, steps = session.model, session.model.num_timesteps
     model.set_logger(run_logger(session.folder, steps))
@@ -157,14 +143,6 @@ def _run(session: Session, progress_bar: bool, announce: Announce | None) -> Run
     except KeyboardInterrupt:
         # Nothing is lost: resuming goes straight to the evaluation.
         raise Interrupted(session.folder, model.num_timesteps) from None
-
-
-def _compile(device: torch.device, visible: bool) -> None:
-    """Have the kernels ready before the clock runs, and say so: the first run on a machine must not seem to hang."""
-    if device.type == "cpu" and native.needs_compiling(torch.zeros(0)):
-        status = Console(stderr=True).status("compiling the kernels for this machine, once: some 20 s")
-        with status if visible else nullcontext():
-            native.library(torch.float32)
 
 
 def _finish(session: Session) -> Run:

@@ -12,8 +12,10 @@ from rl_larnn.envs.wrappers import (
     NoisyObservation,
     ObjectsInView,
     PreviousAction,
+    ReturnToGo,
     SelectActions,
     StatePart,
+    StepNumber,
     VectorObservation,
 )
 
@@ -30,8 +32,10 @@ __all__ = [
     "NoisyObservation",
     "ObjectsInView",
     "PreviousAction",
+    "ReturnToGo",
     "SelectActions",
     "StatePart",
+    "StepNumber",
     "Task",
     "UnknownEnvironmentError",
     "VectorObservation",

@@ -193,24 +193,44 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         :param starts: ``(T, B)`` bool
         :return: values, log-probabilities and entropies (None where there is no closed form), each ``(T, B)``
         """
-        shape = starts.shape
-        actor_features, critic_features = self._timed_features(obs, shape)
-        actor, _ = self.actor_memory.scan(actor_features, state.actor, starts)
-        critic = actor.detach()
-        if self.critic_memory is not None:
-            critic, _ = self.critic_memory.scan(critic_features, state.critic, starts)
+        actor, critic, _ = self._scan(obs, state, starts)
         log_prob, entropy = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
+        shape = starts.shape
         values = self._values(critic.flatten(0, 1)).view(shape)
         return values, log_prob.view(shape), None if entropy is None else entropy.view(shape)
 
+    def judge_chunks(
+        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor, critic: bool = False
+    ) -> tuple[Tensor, Tensor | None, PolicyState]:
+        """Judge the actions of whole chunks of time, and carry the memory on.
+
+        Arguments as in :meth:`evaluate_chunks`.
+
+        :param critic: judge the situations too; else the critic, and with it its state, is left alone
+        :return: log-probabilities ``(T, B)``, values ``(T, B)`` or None, and the state after the last step
+        """
+        if critic:
+            actor, critical, after = self._scan(obs, state, starts)
+            values = self._values(critical.flatten(0, 1)).view(starts.shape)
+        else:
+            features, _ = self._timed_features(obs, starts.shape)
+            actor, actor_state = self.actor_memory.scan(features, state.actor, starts)
+            values, after = None, state._replace(actor=actor_state)
+        log_prob, _ = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
+        return log_prob.view(starts.shape), values, after
+
     def read_chunks(self, obs: Observation, state: PolicyState, starts: Tensor) -> PolicyState:
         """What the rows remember after whole chunks of time; arguments as in :meth:`evaluate_chunks`."""
+        return self._scan(obs, state, starts)[2]
+
+    def _scan(self, obs: Observation, state: PolicyState, starts: Tensor) -> tuple[Tensor, Tensor, PolicyState]:
+        """What the memories tell actor and critic at each step, ``(T, B, O)`` each, and the state after the last."""
         actor_features, critic_features = self._timed_features(obs, starts.shape)
-        _, actor = self.actor_memory.scan(actor_features, state.actor, starts)
-        critic = state.critic
+        actor, actor_state = self.actor_memory.scan(actor_features, state.actor, starts)
+        critic, critic_state = actor.detach(), state.critic
         if self.critic_memory is not None:
-            _, critic = self.critic_memory.scan(critic_features, state.critic, starts)
-        return PolicyState(actor, critic)
+            critic, critic_state = self.critic_memory.scan(critic_features, state.critic, starts)
+        return actor, critic, PolicyState(actor_state, critic_state)
 
     def memory_parameters(self) -> list[nn.Parameter]:
         """The parameters of the memories; without one, the layer in its place does not count."""

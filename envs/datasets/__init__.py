@@ -14,10 +14,11 @@ from rl_larnn.envs.datasets.minari_ids import local_ids, refuse_existing
 from rl_larnn.envs.datasets.minari_reader import read_minari
 from rl_larnn.envs.datasets.minari_writer import store_minari
 from rl_larnn.envs.datasets.recorder import Recorder
+from rl_larnn.envs.datasets.samplers import EpisodeSampler, Sampler, StreamSampler, WindowSampler
 from rl_larnn.envs.datasets.scores import D4RL_LOCOMOTION, References, normalized_score, returns_to_go
 from rl_larnn.envs.datasets.scripted import scripted_behaviour
 from rl_larnn.envs.datasets.twins import Mask, mask_of
-from rl_larnn.envs.datasets.windows import Windows, WindowSampler, episode_batches
+from rl_larnn.envs.datasets.windows import Windows, episode_batches, windows_of
 
 __all__ = [
     "D4RL_LOCOMOTION",
@@ -27,10 +28,13 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Episode",
+    "EpisodeSampler",
     "Mask",
     "Policy",
     "Recorder",
     "References",
+    "Sampler",
+    "StreamSampler",
     "WindowSampler",
     "Windows",
     "best_episodes",
@@ -55,4 +59,5 @@ __all__ = [
     "scripted_behaviour",
     "store_minari",
     "target_range",
+    "windows_of",
 ]

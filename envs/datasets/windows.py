@@ -1,5 +1,7 @@
 """Stretches of episodes as batches for learners: windows of a fixed length, or whole episodes.
 
+samplers.py draws them without end.
+
 Letters: B rows of a batch, K steps of a window, N steps of the dataset, E episodes.
 """
 
@@ -29,6 +31,8 @@ class Windows:
         rewards: (B, K).
         returns_to_go: (B, K) sum of the rewards of the *episode* from each step on, its own included.
         times: (B, K) which step of its episode each is, from 0.
+        previous_actions: (B, K, ...) the action before each step; without meaning where ``times`` is 0.
+        rows: (B, K) which row of the dataset each step is.
         mask: (B, K) True for real steps, False for padding.
     """
 
@@ -37,36 +41,9 @@ class Windows:
     rewards: np.ndarray
     returns_to_go: np.ndarray
     times: np.ndarray
+    previous_actions: np.ndarray
+    rows: np.ndarray
     mask: np.ndarray
-
-
-class WindowSampler:
-    """Draws windows, each step of the dataset being equally likely as the first of a window.
-
-    Args:
-        dataset: what to draw from.
-        length: K.
-        seed: of the draws; the generator itself is ``generator``, whose state can be saved and restored.
-
-    Raises:
-        DatasetError: the length is not positive.
-    """
-
-    def __init__(self, dataset: Dataset, length: int, seed: int = 0):
-        if length < 1:
-            raise DatasetError(f"expected windows of at least 1 step, got {length}")
-        self.length = length
-        self.generator = np.random.default_rng(seed)
-        self._columns = dataset.columns
-        self._episode_of = np.repeat(np.arange(len(dataset.episodes)), dataset.columns.lengths)
-
-    def sample(self, batch_size: int) -> Windows:
-        """B = ``batch_size`` windows."""
-        return self.at(self.generator.integers(len(self._episode_of), size=batch_size))
-
-    def at(self, first: np.ndarray) -> Windows:
-        """The windows that begin at the given rows (B,) of the dataset, 0 to N - 1."""
-        return _gather(self._columns, first, self._episode_of[first], self.length)
 
 
 def episode_batches(
@@ -82,15 +59,17 @@ def episode_batches(
     Raises:
         DatasetError: the batch size is not positive.
     """
+    return (whole_episodes(dataset.columns, numbers) for numbers in episode_order(dataset, batch_size, generator))
+
+
+def episode_order(dataset: Dataset, batch_size: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:
+    """The numbers of the episodes in each batch of ``episode_batches``, which see."""
     if batch_size < 1:
         raise DatasetError(f"expected batches of at least 1 episode, got {batch_size}")
     lengths = dataset.columns.lengths
     order = np.arange(len(lengths)) if generator is None else _shuffled(lengths, batch_size, generator)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if generator is not None:
-        batches = [batches[i] for i in generator.permutation(len(batches))]
-    for numbers in batches:
-        yield _gather(dataset.columns, dataset.columns.starts[numbers], numbers, int(lengths[numbers].max()))
+    return batches if generator is None else [batches[i] for i in generator.permutation(len(batches))]
 
 
 def _shuffled(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:
@@ -100,15 +79,28 @@ def _shuffled(lengths: np.ndarray, batch_size: int, generator: np.random.Generat
     return np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
 
 
-def _gather(columns: Columns, first: np.ndarray, episodes: np.ndarray, length: int) -> Windows:
-    """Windows from rows ``first`` (B,) of the episodes with these numbers (B,)."""
+def whole_episodes(columns: Columns, numbers: np.ndarray) -> Windows:
+    """The episodes with these numbers (B,), as wide as the longest."""
+    return gather(columns, columns.starts[numbers], numbers, int(columns.lengths[numbers].max()))
+
+
+def gather(columns: Columns, first: np.ndarray, episodes: np.ndarray, length: int) -> Windows:
+    """Windows of so many steps from rows ``first`` (B,) on, of the episodes with these numbers (B,)."""
     wanted = first[:, None] + np.arange(length)
     rows = np.minimum(wanted, (columns.starts[episodes] + columns.lengths[episodes] - 1)[:, None])
+    return windows_of(columns, rows, episodes[:, None], wanted == rows)
+
+
+def windows_of(columns: Columns, rows: np.ndarray, episodes: np.ndarray, mask: np.ndarray) -> Windows:
+    """Windows of these rows (B, K) of the columns, from episodes with these numbers (B, K) or (B, 1)."""
+    times = rows - columns.starts[episodes]
     return Windows(
         columns.observations[rows],
         columns.actions[rows],
         columns.rewards[rows],
         columns.returns_to_go[rows],
-        rows - columns.starts[episodes][:, None],
-        wanted == rows,
+        times,
+        columns.actions[rows - (times > 0)],
+        rows,
+        mask,
     )

@@ -1,0 +1,178 @@
+"""What an offline run was asked for (:class:`OfflineConfig`) and what came of it (:class:`OfflineSettings`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rl_larnn.agents.baselines import BASELINES
+from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.environments import check_environment
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.memory_choice import memory_name
+from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
+from rl_larnn.agents.offline.recipes import offline_recipe
+from rl_larnn.agents.values import format_value, parse_value
+from rl_larnn.envs import resolve_id
+from rl_larnn.envs.cues import action_cue_space
+from rl_larnn.envs.datasets import Dataset, best_episodes, check_environment_fits, far_target, load_cached
+from rl_larnn.envs.spaces import is_vector
+from rl_larnn.memory import Memory
+
+
+@dataclass(frozen=True)
+class OfflineConfig:
+    """What to learn from, and how. ``None`` leaves the choice to the recipe.
+
+    :param dataset: id in Minari's store, with or without its version, or the path of a D4RL file
+    :param memory: as in :class:`rl_larnn.agents.config.TrainConfig`, without the baselines
+    :param target_return: the return that will be asked for; ``None``: the highest of the data
+    :param clone: no return is asked for: imitate the episodes as they are
+    :param best: share of the steps to learn from, those of the episodes of the highest returns
+    :param env: where the agent will act; ``None``: the environment that the dataset names
+    :param updates: steps of the optimiser
+    :param download: fetch a dataset of Minari's that is not here
+    :param seed: of the parameters, the batches and the trials
+    :param run_dir: folder to create; ``None``: ``runs/<dataset>/<memory>-s<seed>`` with the first free number behind
+    :param settings: flat settings over the plan (:class:`rl_larnn.agents.offline.OfflinePlan`) and over the recipe
+        (:mod:`rl_larnn.agents.overrides`); the plan's come first where both know a name, as ``batch_size``
+    :param checkpoint_freq: updates between checkpoints; ``None``: a tenth of the training or 60 seconds
+    :param eval_freq: updates between trials; ``None``: a tenth of the training; 0: none
+    :param eval_episodes: fresh episodes of the final evaluation
+    :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
+    :param threads: threads of torch on the CPU
+    :param progress_bar: show a bar (on a terminal)
+    """
+
+    dataset: str | Path
+    memory: str | type[Memory] | None = None
+    target_return: float | None = None
+    clone: bool = False
+    best: float | None = None
+    env: str | None = None
+    updates: int | None = None
+    download: bool = False
+    seed: int = 0
+    run_dir: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint_freq: int | None = None
+    eval_freq: int | None = None
+    eval_episodes: int = 100
+    device: str = "auto"
+    threads: int = 1
+    progress_bar: bool = False
+
+
+@dataclass(frozen=True)
+class OfflineSettings:
+    """An offline run with every choice made.
+
+    :param run: what the agent is and where it acts, as of an online run
+    :param dataset: what it learns from
+    :param plan: how
+    """
+
+    run: Settings
+    dataset: str
+    plan: OfflinePlan
+
+    def choices(self) -> dict[str, Any]:
+        """Every number of the training, and what the agent sees."""
+        recipe = self.run.recipe
+        cues = {key: getattr(recipe, key) for key in ("target_return", "previous_action", "step_number")}
+        return {**asdict(self.plan), "learning_rate": self.plan.learning_rate, **cues}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: that of an online run, so that all that reads runs reads this one too, and ``offline`` beside."""
+        plan = {**asdict(self.plan), "learning_rate": format_value(self.plan.learning_rate)}
+        return {**self.run.to_json(), "offline": {"dataset": self.dataset, "plan": plan}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> OfflineSettings:
+        """The inverse of :meth:`to_json`.
+
+        :raises KeyError, TypeError: if something is missing
+        """
+        offline = data["offline"]
+        plan = {**offline["plan"], "learning_rate": parse_value(offline["plan"]["learning_rate"])}
+        return cls(Settings.from_json(data), offline["dataset"], OfflinePlan(**plan))
+
+
+def load_data(settings: OfflineSettings) -> Dataset:
+    """What a run learns from.
+
+    :raises DatasetError: if it is gone or damaged
+    """
+    dataset = load_cached(settings.dataset)
+    return dataset if settings.plan.best == 1 else best_episodes(dataset, settings.plan.best)
+
+
+def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
+    """Make every choice that is open, and refuse what cannot work before anything is created.
+
+    :return: the settings and warnings, one line each
+    :raises UserError, DatasetError: for each mistake, on one line
+    """
+    if config.memory in BASELINES:
+        raise UserError(f"offline learning takes a memory, got the baseline {config.memory!r}; without memory: none")
+    if config.clone and config.target_return is not None:
+        raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
+    dataset = load_cached(config.dataset, download=config.download).check()
+    env_id = _environment(config, dataset)
+    memory = memory_name(config.memory or "aaren")
+    recipe, plan = offline_recipe(env_id, memory)
+    own = {"updates": config.updates, "best": config.best}
+    planned, settings = split_settings(config.settings)
+    plan = replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None})
+    target = None if config.clone else config.target_return
+    if not config.clone and target is None:
+        target = float(dataset.returns.max())
+    cues = _cues(memory, target, dataset)
+    run = resolve(
+        TrainConfig(
+            env_id,
+            memory,
+            seed=config.seed,
+            device=config.device,
+            env_kwargs=dataset.env_kwargs,
+            checkpoint_freq=config.checkpoint_freq,
+            eval_freq=config.eval_freq,
+            eval_episodes=config.eval_episodes,
+            threads=config.threads,
+            settings={**cues, **recipe, **_as_published(memory, dataset, cues, plan), **settings},
+        )
+    )
+    if run.recipe.frame_stack != 1:
+        raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
+    name = str(Path(config.dataset).resolve()) if Path(config.dataset).exists() else dataset.name
+    warnings = [] if target is None else [far_target(dataset, target)]
+    return OfflineSettings(run, name, plan), [warning for warning in warnings if warning is not None]
+
+
+def _cues(memory: str, target: float | None, dataset: Dataset) -> dict[str, Any]:
+    """What an agent sees beside the observation: what a Decision Transformer sees."""
+    # To an agent without memory, its previous action would be one.
+    cues: dict[str, Any] = {"previous_action": memory != "none", "target_return": target}
+    return cues if target is None else {**cues, "step_number": int(dataset.columns.lengths.max())}
+
+
+def _as_published(memory: str, dataset: Dataset, cues: Mapping[str, Any], plan: OfflinePlan) -> dict[str, Any]:
+    """A Transformer as in the Decision Transformer: a window back, and tokens for observation, action and return."""
+    if memory != "transformer":
+        return {}
+    options: dict[str, Any] = {"context": plan.seq_len} if plan.batches == "windows" else {}
+    if is_vector(dataset.observation_space):
+        sizes = [*dataset.observation_space.shape, *action_cue_space(dataset.action_space).shape]
+        options["tokens"] = sizes if cues["target_return"] is None else [*sizes, 2]
+    return options
+
+
+def _environment(config: OfflineConfig, dataset: Dataset) -> str:
+    name = config.env or dataset.env_id
+    if name is None:
+        raise UserError(f"the dataset {dataset.name} doesn't say where it was collected: name the environment (--env)")
+    env_id = resolve_id(name)
+    check_environment_fits(dataset, *check_environment(env_id, dataset.env_kwargs), env_id)
+    return env_id

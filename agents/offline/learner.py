@@ -1,0 +1,146 @@
+"""Sequence imitation: make what was done likely, given all that was seen before and, if so wished, what came of it.
+
+With the return-to-go among its inputs this is the Decision Transformer's objective (Chen et al., 2021), with any memory
+in the place of the Transformer; without, it is behaviour cloning of whole histories. Actions are judged by their
+likelihood: cross-entropy for choices, a normal distribution with a learned deviation for numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+
+from rl_larnn.agents.offline.plan import OfflinePlan
+from rl_larnn.agents.offline.seen import as_seen, discounted_returns_to_go
+from rl_larnn.agents.recipes import Recipe
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.envs.datasets import Dataset, Windows
+from rl_larnn.observations import Observation, map_observation
+from rl_larnn.optimizer import clip_gradients
+from rl_larnn.policies import PolicyState
+from rl_larnn.state import map_state
+
+#: Where data are without noise, the deviation would shrink for ever and the gradients grow with it.
+MIN_LOG_STD = -3.0
+#: Of an episode that was cut off, the last steps are no measure of value: what weighs more than this is missing.
+_MISSING = 0.1
+
+
+class Batch(NamedTuple):
+    """Windows as tensors, time first."""
+
+    observations: Observation  # (T, B, ...), or such a tensor per key
+    actions: Tensor  # (T, B, ...)
+    starts: Tensor  # (T, B) bool
+    mask: Tensor  # (T, B) 1 for real steps, 0 for padding
+    returns: Tensor | None  # (T, B) what the critic should say; NaN where nobody knows
+
+
+class OfflineLearner:
+    """Improves the policy of a model on a dataset.
+
+    :param model: its environments are as the agent will see them, its normaliser has the statistics of the data
+    :param dataset: episodes of the environment without the recipe's cues
+    :param recipe: with the cues
+    :param plan: the numbers
+    :param seed: of the batches
+    """
+
+    def __init__(self, model: RecurrentPPO, dataset: Dataset, recipe: Recipe, plan: OfflinePlan, seed: int = 0) -> None:
+        self.model, self.dataset, self.recipe, self.plan = model, dataset, recipe, plan
+        self.updates = 0
+        self.sampler = plan.sampler(dataset, seed)
+        self.state: PolicyState | None = None  # carried from batch to batch
+        self._normalizer = model.get_vec_normalize_env()
+        scale = self._normalizer if recipe.normalize_rewards else None
+        self._values = _values(dataset, model.gamma, scale) if plan.value_coef else None
+
+    def update(self) -> dict[str, Tensor]:
+        """One step of the optimiser; what is logged of it, still on the device."""
+        policy = self.model.policy
+        policy.set_training_mode(True)
+        rate = self.plan.rate((self.updates + 1) / self.plan.updates)
+        for group in policy.optimizer.param_groups:
+            group["lr"] = rate
+        loss, record = self._loss(self.batch())
+        policy.optimizer.zero_grad()
+        loss.backward()
+        clip_gradients(list(policy.parameters()), self.plan.max_grad_norm)
+        policy.optimizer.step()
+        if hasattr(policy, "log_std"):
+            policy.log_std.data.clamp_(min=MIN_LOG_STD)
+        self.updates += 1
+        return record
+
+    def batch(self) -> Batch:
+        """The next batch, as the policy reads it."""
+        windows = self.sampler.sample()
+        seen = as_seen(windows, self.dataset, self.recipe)
+        if self._normalizer is not None:
+            seen = self._normalizer.normalize_obs(seen)
+        shape = windows.times.shape
+        flat = {key: _flat(part) for key, part in seen.items()} if isinstance(seen, dict) else _flat(seen)
+        observations, _ = self.model.policy.obs_to_tensor(flat)
+        device = self.model.device
+        returns = None
+        if self._values is not None:
+            returns = torch.as_tensor(self._values[windows.rows], dtype=torch.float32, device=device).T
+        return Batch(
+            map_observation(lambda part: part.unflatten(0, shape).transpose(0, 1), observations),
+            self._actions(windows).transpose(0, 1),
+            torch.as_tensor(windows.times == 0, device=device).T,
+            torch.as_tensor(windows.mask, dtype=torch.float32, device=device).T,
+            returns,
+        )
+
+    def _actions(self, windows: Windows) -> Tensor:
+        """(B, K, ...) as the policy gives them out itself."""
+        space, actions = self.dataset.action_space, windows.actions
+        if isinstance(space, spaces.Box) and self.model.policy.squash_output:
+            actions = self.model.policy.scale_action(actions)
+        whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+        return torch.as_tensor(actions, device=self.model.device).to(torch.long if whole else torch.float32)
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        policy, critic = self.model.policy, batch.returns is not None
+        state = self.state
+        if state is None or self.plan.batches != "streams":
+            state = policy.initial_state(batch.starts.shape[1])
+        log_prob, values, after = policy.judge_chunks(
+            batch.observations, batch.actions, state, batch.starts, critic=critic
+        )
+        self.state = map_state(lambda part: part.detach(), after)
+        loss = -(log_prob * batch.mask).sum() / batch.mask.sum()
+        record = {"train/imitation_loss": loss.detach()}
+        if batch.returns is not None and values is not None:
+            known = batch.mask * batch.returns.isfinite()
+            errors = (values - batch.returns.nan_to_num()).square() * known
+            value_loss = errors.sum() / known.sum().clamp(min=1)
+            record["train/value_loss"] = value_loss.detach()
+            loss = loss + self.plan.value_coef * value_loss
+        record["train/loss"] = loss.detach()
+        return loss, record
+
+
+def _flat(part: np.ndarray) -> np.ndarray:
+    return part.reshape(-1, *part.shape[2:])
+
+
+def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.ndarray:
+    """(N,) what a critic should say at each step, in the scale of the rewards that it would learn from online.
+
+    NaN where too much is unknown, at the end of episodes that were cut off.
+    """
+    returns = discounted_returns_to_go(dataset, gamma)
+    if scale is not None:
+        returns /= np.sqrt(scale.ret_rms.var + scale.epsilon)
+    columns = dataset.columns
+    number = np.repeat(np.arange(len(columns.lengths)), columns.lengths)
+    left = (columns.starts + columns.lengths)[number] - np.arange(dataset.steps)
+    returns[columns.truncated[number] & (gamma**left > _MISSING)] = np.nan
+    return returns

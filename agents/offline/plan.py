@@ -1,0 +1,92 @@
+"""How a dataset is learned from: the numbers of a training, and the batches it is fed with."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.overrides import describe, fits
+from rl_larnn.agents.values import Linear
+from rl_larnn.envs.datasets import Dataset, EpisodeSampler, Sampler, StreamSampler, WindowSampler
+
+#: What a batch is made of, see :class:`OfflinePlan`.
+BATCHES = ("streams", "windows", "episodes")
+
+_FALLING = Linear(1e-3)
+
+
+@dataclass(frozen=True)
+class OfflinePlan:
+    """The numbers of a training.
+
+    :param updates: steps of the optimiser
+    :param batch_size: rows of a batch: windows, episodes or streams
+    :param seq_len: steps of a window, and steps of a stream between two updates; no meaning with ``episodes``
+    :param batches: ``streams``: episodes are played one after the other and the memory is carried through them from
+        update to update, with gradients through ``seq_len`` steps; ``windows``: stretches from anywhere, each read with
+        an empty memory; ``episodes``: whole ones, with gradients from the last step to the first
+    :param learning_rate: a number or :class:`Linear`
+    :param warmup: share of the updates in which the learning rate rises to its value
+    :param max_grad_norm: longer gradients are shortened to this
+    :param value_coef: weight of the critic's loss; 0 leaves the critic as it is
+    :param best: share of the steps that is learned from, those of the episodes with the highest returns
+    """
+
+    updates: int = 10_000
+    batch_size: int = 64
+    seq_len: int = 20
+    batches: str = "streams"
+    learning_rate: float | Linear = _FALLING
+    warmup: float = 0.02
+    max_grad_norm: float = 0.5
+    value_coef: float = 0.0
+    best: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "batch_size", "seq_len"):
+            if not fits(getattr(self, name), int) or getattr(self, name) < 1:
+                raise UserError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        if self.batches not in BATCHES:
+            raise UserError(f"batches must be {', '.join(BATCHES[:-1])} or {BATCHES[-1]}, got {self.batches!r}")
+        rate = self.learning_rate
+        if not (isinstance(rate, Linear) or rate > 0):
+            raise UserError(f"learning_rate must be above 0, got {rate!r}")
+        if not 0 < self.best <= 1:
+            raise UserError(f"best, a share of the steps, must be above 0 and at most 1, got {self.best!r}")
+        if not 0 <= self.warmup < 1 or not self.max_grad_norm > 0 or not self.value_coef >= 0:
+            raise UserError(
+                "expected a warmup from 0 to below 1, a max_grad_norm above 0 and a value_coef of at least 0, got "
+                f"{self.warmup!r}, {self.max_grad_norm!r} and {self.value_coef!r}"
+            )
+
+    def rate(self, done: float) -> float:
+        """The learning rate when this share of the updates is done."""
+        rate = self.learning_rate
+        full = rate.schedule()(1 - done) if isinstance(rate, Linear) else float(rate)
+        return full * min(1.0, done / self.warmup) if self.warmup else full
+
+    def sampler(self, dataset: Dataset, seed: int) -> Sampler:
+        """What hands out the batches."""
+        if self.batches == "streams":
+            return StreamSampler(dataset, self.seq_len, self.batch_size, seed)
+        if self.batches == "windows":
+            return WindowSampler(dataset, self.seq_len, self.batch_size, seed)
+        return EpisodeSampler(dataset, self.batch_size, seed)
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings for the plan, and the others.
+
+    :raises UserError: for a value of the wrong type
+    """
+    hints = typing.get_type_hints(OfflinePlan)
+    planned = {key: value for key, value in settings.items() if key in hints}
+    for key, value in planned.items():
+        # A schedule goes where the hint names it; elsewhere it is one more value of the wrong type.
+        if not (fits(value, hints[key]) or (key == "learning_rate" and isinstance(value, Linear))):
+            expected = "a number or linear(start, end)" if key == "learning_rate" else describe(hints[key])
+            raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
+    return planned, {key: value for key, value in settings.items() if key not in planned}

@@ -1,0 +1,34 @@
+"""Tuned settings for offline learning, by environment id. A new recipe is one entry of :data:`OFFLINE_RECIPES`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rl_larnn.agents.offline.plan import OfflinePlan
+
+#: Over the environment's own recipe, for all: state-dependent noise is made for exploring.
+_COMMON = {"use_sde": False}
+
+#: Where one thing has to be kept from the beginning to the end: whole episodes, or nothing teaches to keep it.
+_RECALL = OfflinePlan(updates=2000, batch_size=16, batches="episodes")
+
+_RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory")
+
+#: Settings over the environment's own recipe, and the plan, by full environment id.
+OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {}
+
+
+def offline_recipe(env_id: str, memory: str) -> tuple[dict[str, Any], OfflinePlan]:
+    """Settings over the environment's own recipe, and the plan.
+
+    :param env_id: full id
+    :param memory: name of a memory
+    """
+    recall = env_id.startswith(_RECALL_TASKS)
+    settings, plan = OFFLINE_RECIPES.get(env_id, ({}, _RECALL if recall else OfflinePlan()))
+    if memory == "transformer":
+        # It remembers no more than a window, which is then all that it is taught on.
+        plan = replace(plan, batches="windows", batch_size=64, seq_len=20)
+    return {**_COMMON, **settings}, plan

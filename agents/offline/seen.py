@@ -1,0 +1,98 @@
+"""What an agent sees of recorded episodes: the same as it will see of the environment, cues and statistics included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
+
+from rl_larnn.agents.recipes import Recipe
+from rl_larnn.envs.cues import action_cue_space, action_cues
+from rl_larnn.envs.datasets import Dataset, Windows, windows_of
+from rl_larnn.envs.joining import join, joined_space
+
+#: Steps of a dataset that are looked at together.
+_SLICE = 4096
+#: A number that never changes in the data is left as it is; divided by its deviation, its least change would be huge.
+_CONSTANT = 1e-10
+
+
+def as_seen(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
+    """The observations of windows with the cues of a recipe, as its wrappers give them.
+
+    The return-to-go is that of the data, in the place of what is left of a target.
+
+    :return: ``(B, K, ...)``, or such an array for each key
+    """
+    space, observations = dataset.observation_space, windows.observations
+    for key, cue_space, cues in _cues(windows, dataset.action_space, recipe):
+        observations = join(space, observations, key, cues)
+        space = joined_space(space, key, cue_space)
+    return observations
+
+
+def _cues(windows: Windows, actions: spaces.Space, recipe: Recipe) -> Iterator[tuple[str, spaces.Box, np.ndarray]]:
+    """Key, space and values (B, K, n) of each cue, in the order of :func:`agents.environments.as_the_agent_sees_it`."""
+    number = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    first = windows.times[..., None] == 0
+    if recipe.previous_action:
+        shown = np.where(first, np.float32(0), action_cues(actions, windows.previous_actions))
+        yield "previous_action", action_cue_space(actions), shown
+    if recipe.first_step_flag:
+        yield "first_step", number, first.astype(np.float32)
+    if recipe.target_return is not None:
+        yield "return_to_go", number, windows.returns_to_go[..., None].astype(np.float32)
+    if recipe.step_number is not None:
+        yield "step_number", number, np.minimum(windows.times, recipe.step_number)[..., None].astype(np.float32)
+
+
+def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: float) -> None:
+    """Set the statistics of a normaliser to those of a dataset, for good.
+
+    Observations get the mean and variance over all steps. Rewards, which only an agent that goes on learning online
+    divides, get the variance of the running discounted return, as the normaliser would have measured it.
+    """
+    columns = dataset.columns
+    number = np.repeat(np.arange(len(columns.lengths)), columns.lengths)
+    for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
+        rows = np.arange(first, min(first + _SLICE, dataset.steps))
+        seen = as_seen(
+            windows_of(columns, rows[None], number[rows][None], np.ones((1, len(rows)), bool)), dataset, recipe
+        )
+        for statistics, values in _pairs(env, seen):
+            statistics.update(values[0].astype(np.float64))
+    for statistics, _ in _pairs(env, {}) if env.norm_obs else ():
+        statistics.var = np.where(statistics.var < _CONSTANT, 1.0, statistics.var)
+    env.ret_rms.update(running_returns(dataset, gamma))
+
+
+def _pairs(env: VecNormalize, seen: Any) -> list[tuple[RunningMeanStd, Any]]:
+    if isinstance(env.obs_rms, dict):
+        return [(statistics, seen.get(key)) for key, statistics in env.obs_rms.items()]
+    return [(env.obs_rms, seen)]
+
+
+def running_returns(dataset: Dataset, gamma: float) -> np.ndarray:
+    """(N,) at each step the discounted sum of the rewards of its episode so far, the latest counting in full."""
+    return _fold(dataset, gamma, forward=True)
+
+
+def discounted_returns_to_go(dataset: Dataset, gamma: float) -> np.ndarray:
+    """(N,) at each step the discounted sum of the rewards to the end of its episode, its own included."""
+    return _fold(dataset, gamma, forward=False)
+
+
+def _fold(dataset: Dataset, gamma: float, forward: bool) -> np.ndarray:
+    """Goes through all episodes at once, step by step, from their first steps on or back from their last."""
+    columns = dataset.columns
+    sums, total = np.empty(dataset.steps), np.zeros(len(columns.lengths))
+    for step in range(int(columns.lengths.max())):
+        alive = np.flatnonzero(step < columns.lengths)
+        rows = columns.starts[alive] + (step if forward else columns.lengths[alive] - 1 - step)
+        total[alive] = gamma * total[alive] + columns.rewards[rows]
+        sums[rows] = total[alive]
+    return sums

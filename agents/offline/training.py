@@ -1,0 +1,202 @@
+"""Offline training as a function: everything that the command line does, except for reading arguments and printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.evaluation.amnesia import Amnesic
+from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.logs import run_logger
+from rl_larnn.agents.machine import compile_kernels, threads
+from rl_larnn.agents.memory_choice import short_name
+from rl_larnn.agents.models import pick_device
+from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings, resolve_offline
+from rl_larnn.agents.offline.learning import CLOCK, learn
+from rl_larnn.agents.offline.snapshots import OfflineSession, load_checkpoint, load_settings, new_session
+from rl_larnn.agents.results import versions
+from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, write_json
+from rl_larnn.agents.snapshots import save_model
+from rl_larnn.envs import UnknownEnvironmentError
+from rl_larnn.envs.datasets import DatasetError
+
+#: Told what was chosen, where it goes and what to beware of, before the first update.
+Announce = Callable[[OfflineSettings, Path, list[str]], None]
+
+
+@dataclass(frozen=True)
+class OfflineResult:
+    """A finished offline run; what it shares with :class:`rl_larnn.agents.results.Result` has the same meaning.
+
+    :param updates: steps of the optimiser
+    :param target_return: the return that was asked for, or ``None`` where the agent was cloned
+    :param normalized_score: the mean return on the dataset's scale, 0 random play and 100 the expert; or ``None``
+    :param trials: updates and mean return of each trial during training
+    """
+
+    env: str
+    dataset: str
+    memory: str
+    seed: int
+    updates: int
+    wall_s: float
+    updates_per_s: float
+    target_return: float | None
+    eval_episodes: int
+    mean_return: float
+    std_return: float
+    mean_return_wiped: float
+    normalized_score: float | None
+    trials: list[list[float]]
+    parameters: int
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class OfflineRun:
+    """A finished offline run. ``folder`` is its run folder."""
+
+    folder: Path
+    settings: OfflineSettings
+    result: OfflineResult
+    evaluation: Evaluation
+
+
+def train_offline(config: OfflineConfig, announce: Announce | None = None) -> OfflineRun:
+    """Learn from a dataset, evaluate on fresh episodes and leave it all in a new run folder.
+
+    :raises UserError: for a mistake in the config, and for a dataset that cannot be found, read or used
+    :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
+    """
+    wanted = None if config.run_dir is None else Path(config.run_dir)
+    if wanted is not None:
+        refuse_existing(wanted)
+    with _told_in_one_line():
+        settings, warnings = resolve_offline(config)
+    with threads(settings.run.threads):
+        with _told_in_one_line():
+            session = new_session(Path(), settings)
+        try:
+            session.folder = create_folder(wanted, _title(settings.dataset), _name(settings), settings.run.seed)
+            write_json(session.folder / CONFIG, _record(settings))
+            return _run(session, config.progress_bar, announce, warnings)
+        finally:
+            session.env.close()
+
+
+def resume_offline(
+    run_dir: str | Path,
+    updates: int | None = None,
+    device: str | None = None,
+    progress_bar: bool = False,
+    announce: Announce | None = None,
+) -> OfflineRun:
+    """Continue an offline run from its last checkpoint: after a kill, after Ctrl-C, or beyond its end.
+
+    :param updates: a new total
+    :param device: where to go on, if elsewhere than before
+    :raises UserError: if there is nothing to continue, or the checkpoint is damaged
+    :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
+    """
+    folder = Path(run_dir)
+    settings = load_settings(folder)
+    if updates is not None:
+        settings = replace(settings, plan=replace(settings.plan, updates=updates))
+    if device is not None:
+        settings = replace(settings, run=replace(settings.run, device=device))
+    with threads(settings.run.threads):
+        with _told_in_one_line():
+            session = load_checkpoint(folder, settings)
+        try:
+            done, total = session.learner.updates, settings.plan.updates
+            if done >= total and (folder / RESULT).exists():
+                raise UserError(
+                    f"the run {folder} is finished: {done} updates of {total}; to train it longer, ask for more, "
+                    f"such as -n {2 * total}"
+                )
+            write_json(folder / CONFIG, _record(settings))
+            return _run(session, progress_bar, announce, [])
+        finally:
+            session.env.close()
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """What is wrong with a dataset or an environment's name, as a mistake of the user's."""
+    try:
+        yield
+    except (DatasetError, UnknownEnvironmentError) as error:
+        raise UserError(str(error)) from error
+
+
+def _title(dataset: str) -> str:
+    """A dataset's name as that of a folder: of a file only what it is called."""
+    return Path(dataset).stem if Path(dataset).is_absolute() else dataset
+
+
+def _name(settings: OfflineSettings) -> str:
+    return short_name(settings.run.memory) + ("-clone" if settings.run.recipe.target_return is None else "")
+
+
+def _record(settings: OfflineSettings) -> dict[str, object]:
+    return {**settings.to_json(), "versions": versions()}
+
+
+def _run(session: OfflineSession, progress_bar: bool, announce: Announce | None, warnings: list[str]) -> OfflineRun:
+    compile_kernels(pick_device(session.settings.run.device), progress_bar)
+    logger = run_logger(session.folder, session.learner.updates, CLOCK)
+    if announce is not None:
+        announce(session.settings, session.folder, warnings)
+    try:
+        learn(session, logger, progress_bar)
+    finally:
+        logger.close()
+    try:
+        return _finish(session)
+    except KeyboardInterrupt:
+        # Nothing is lost: resuming goes straight to the evaluation.
+        raise Interrupted(session.folder, session.learner.updates) from None
+
+
+def _finish(session: OfflineSession) -> OfflineRun:
+    """Save the agent, evaluate what was saved, not what is in memory, and write the result."""
+    run, learner, folder = session.settings.run, session.learner, session.folder
+    wall_s = session.progress.wall_s
+    save_model(learner.model, folder)
+    loaded = load_run(folder, device=run.device)
+    evaluation = evaluate(loaded.model, loaded.make_environments, run.eval_episodes)
+    wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, run.eval_episodes)
+    references = learner.dataset.references
+    result = OfflineResult(
+        env=run.env,
+        dataset=session.settings.dataset,
+        memory=run.memory,
+        seed=run.seed,
+        updates=learner.updates,
+        wall_s=round(wall_s, 3),
+        updates_per_s=round(learner.updates / wall_s, 1),
+        target_return=run.recipe.target_return,
+        eval_episodes=run.eval_episodes,
+        mean_return=evaluation.mean,
+        std_return=evaluation.std,
+        mean_return_wiped=wiped.mean,
+        normalized_score=None if references is None else float(learner.dataset.normalized_score(evaluation.mean)),
+        trials=[list(trial) for trial in session.progress.trials],
+        parameters=sum(parameter.numel() for parameter in learner.model.policy.parameters()),
+        device=str(learner.model.device),
+        threads=run.threads,
+        versions=versions(),
+    )
+    write_json(folder / RESULT, result.to_json())
+    return OfflineRun(folder, session.settings, result, evaluation)

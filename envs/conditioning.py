@@ -1,0 +1,76 @@
+"""Wrappers that tell an agent what return is still wanted, and the number of the step: a Decision Transformer's inputs.
+
+joining.py says what becomes of the observation.
+"""
+
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from rl_larnn.envs.joining import Cue
+
+
+class ReturnToGo(Cue, RecordConstructorArgs):
+    """Shows the agent the return that is still wanted: the target, less the rewards that it has had.
+
+    So what it sees before an action includes the reward of that action, as ``returns_to_go`` of a dataset does (Chen et
+    al., Decision Transformer, 2021). In a Dict the key is "return_to_go", shape (1,).
+
+    Args:
+        env: the environment.
+        target: undiscounted return that is wanted of an episode, in the environment's own rewards.
+
+    Raises:
+        ValueError: the target is not a finite number.
+    """
+
+    def __init__(self, env: gym.Env, target: float):
+        RecordConstructorArgs.__init__(self, target=target)
+        if not np.isfinite(target):
+            raise ValueError(f"ReturnToGo expected a finite target return, got {target}")
+        Cue.__init__(self, env, "return_to_go", spaces.Box(-np.inf, np.inf, (1,), np.float32))
+        self._target = float(target)
+        self._left = self._target
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._left = self._target
+        return self._join(observation, np.array([self._left], np.float32)), info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._left -= float(reward)
+        return self._join(observation, np.array([self._left], np.float32)), reward, terminated, truncated, info
+
+
+class StepNumber(Cue, RecordConstructorArgs):
+    """Shows the agent how many steps of the episode it has taken. In a Dict the key is "step_number", shape (1,).
+
+    Args:
+        env: the environment.
+        last: the highest number that is shown; later steps show it too. (A learner knows nothing of steps that were in
+            no episode of its data.)
+
+    Raises:
+        ValueError: the last number is not positive.
+    """
+
+    def __init__(self, env: gym.Env, last: int):
+        RecordConstructorArgs.__init__(self, last=last)
+        if last < 1:
+            raise ValueError(f"StepNumber expected a last number of at least 1, got {last}")
+        Cue.__init__(self, env, "step_number", spaces.Box(0.0, last, (1,), np.float32))
+        self._last, self._steps = last, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._steps = 0
+        return self._join(observation, np.zeros(1, np.float32)), info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._steps = min(self._steps + 1, self._last)
+        return self._join(observation, np.array([self._steps], np.float32)), reward, terminated, truncated, info

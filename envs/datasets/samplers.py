@@ -1,0 +1,159 @@
+"""Endless batches for learners: windows, whole episodes, or streams of episodes through which a memory is carried.
+
+Each sampler can say where it is (``state``) and go on from there (``restore``), so that a run can be resumed. Letters
+as in windows.py.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from rl_larnn.envs.datasets.dataset import Dataset
+from rl_larnn.envs.datasets.errors import DatasetError
+from rl_larnn.envs.datasets.windows import Windows, episode_order, gather, whole_episodes, windows_of
+
+
+class Sampler(Protocol):
+    """What hands out batches, always the same ones after the same state."""
+
+    def sample(self) -> Windows:
+        """The next batch."""
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, as plain data."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a ``state``."""
+
+
+class WindowSampler:
+    """Draws windows, each step of the dataset being equally likely as the first of a window.
+
+    Args:
+        dataset: what to draw from.
+        length: K.
+        batch_size: B.
+        seed: of the draws.
+
+    Raises:
+        DatasetError: a number is not positive.
+    """
+
+    def __init__(self, dataset: Dataset, length: int, batch_size: int = 64, seed: int = 0):
+        if min(length, batch_size) < 1:
+            raise DatasetError(f"expected at least 1 window of at least 1 step, got {batch_size} of {length}")
+        self.length, self.batch_size = length, batch_size
+        self._generator = np.random.default_rng(seed)
+        self._columns = dataset.columns
+        self._episode_of = np.repeat(np.arange(len(dataset.episodes)), dataset.columns.lengths)
+
+    def sample(self) -> Windows:
+        """The next batch."""
+        return self.at(self._generator.integers(len(self._episode_of), size=self.batch_size))
+
+    def at(self, first: np.ndarray) -> Windows:
+        """The windows that begin at the given rows (B,) of the dataset, 0 to N - 1."""
+        return gather(self._columns, first, self._episode_of[first], self.length)
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, as plain data."""
+        return {"generator": self._generator.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        self._generator.bit_generator.state = state["generator"]
+
+
+class EpisodeSampler:
+    """Whole episodes, pass after pass over the dataset, each pass in an order of its own.
+
+    Args:
+        dataset: what to go through.
+        batch_size: episodes in a batch; the last one of a pass may have fewer.
+        seed: of the orders.
+
+    Raises:
+        DatasetError: the batch size is not positive.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int = 0):
+        self._dataset, self._batch_size, self._seed = dataset, batch_size, seed
+        self._pass, self._taken = 0, 0
+        self._order = self._draw()
+
+    def _draw(self) -> list[np.ndarray]:
+        return episode_order(self._dataset, self._batch_size, np.random.default_rng((self._seed, self._pass)))
+
+    def sample(self) -> Windows:
+        """The next batch."""
+        if self._taken == len(self._order):
+            self._pass, self._taken = self._pass + 1, 0
+            self._order = self._draw()
+        self._taken += 1
+        return whole_episodes(self._dataset.columns, self._order[self._taken - 1])
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, as plain data."""
+        return {"seed": self._seed, "pass": self._pass, "taken": self._taken}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        self._seed, self._pass, self._taken = (int(state[key]) for key in ("seed", "pass", "taken"))
+        self._order = self._draw()
+
+
+class StreamSampler:
+    """B streams that play episodes one after the other, K steps of each stream at a time.
+
+    A learner carries its memory from batch to batch and empties it where ``times`` is 0, as it does when it acts: so it
+    meets memories of any age, with gradients through K steps. Each episode is drawn at random; the first of each
+    stream begins at a random step, so that streams of equal episodes don't run abreast. There is no padding.
+
+    Args:
+        dataset: what to play.
+        length: K.
+        n_streams: B.
+        seed: of the draws.
+
+    Raises:
+        DatasetError: a number is not positive.
+    """
+
+    def __init__(self, dataset: Dataset, length: int, n_streams: int, seed: int = 0):
+        if min(length, n_streams) < 1:
+            raise DatasetError(f"expected at least 1 stream of at least 1 step, got {n_streams} of {length}")
+        self.length = length
+        self._columns = dataset.columns
+        self._generator = np.random.default_rng(seed)
+        row = self._generator.integers(dataset.steps, size=n_streams)
+        self._episodes = np.searchsorted(self._columns.starts, row, side="right") - 1
+        self._rows = row  # of the next step of each stream
+
+    def sample(self) -> Windows:
+        """The next K steps of each stream."""
+        rows = np.empty((len(self._rows), self.length), np.int64)
+        episodes = np.empty_like(rows)
+        ends = self._columns.starts + self._columns.lengths
+        for step in range(self.length):
+            rows[:, step], episodes[:, step] = self._rows, self._episodes
+            self._rows = self._rows + 1
+            over = np.flatnonzero(self._rows == ends[self._episodes])
+            if len(over):
+                self._episodes = self._episodes.copy()
+                self._episodes[over] = self._generator.integers(len(ends), size=len(over))
+                self._rows[over] = self._columns.starts[self._episodes[over]]
+        return windows_of(self._columns, rows, episodes, np.ones(rows.shape, bool))
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, as plain data."""
+        return {
+            "generator": self._generator.bit_generator.state,
+            "episodes": self._episodes.tolist(),
+            "rows": self._rows.tolist(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        self._generator.bit_generator.state = state["generator"]
+        self._episodes = np.array(state["episodes"], np.int64)
+        self._rows = np.array(state["rows"], np.int64)

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Train a memory agent on a dataset: python scripts/train_offline.py --dataset CartPole-POMDP/medium"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.offline import OfflineConfig, OfflineRun, OfflineSettings, resume_offline, train_offline
+from rl_larnn.agents.values import parse_pairs
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description="Imitate the episodes of a dataset, at a return that is asked for.", allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", help="id in Minari's store, or the path of a D4RL file (.hdf5)")
+    what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
+    parser.add_argument("--memory", help="aaren, larnn, lstm, gru, none, transformer, ... or package.module:Class")
+    parser.add_argument("--target-return", type=float, help="the return to ask for; default the highest of the data")
+    parser.add_argument("--clone", action="store_true", default=None, help="ask for no return: behaviour cloning")
+    parser.add_argument("--best", type=float, help="learn from this share of the steps, the best episodes' (1)")
+    parser.add_argument("-n", "--updates", type=int, help="steps of the optimiser")
+    parser.add_argument("--env", help="where the agent will act; default what the dataset names")
+    parser.add_argument("--download", action="store_true", default=None, help="fetch the dataset if it is Minari's own")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index>")
+    parser.add_argument("--run-dir", help="folder to create; default runs/<dataset>/<memory>-s<seed>")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting: seq_len=64")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--checkpoint-freq", type=int, help="updates between checkpoints; default a tenth or 60 s")
+    parser.add_argument("--eval-freq", type=int, help="updates between trials; default a tenth; 0: none")
+    parser.add_argument("--eval-episodes", type=int, help="episodes of the final evaluation (100)")
+    parser.add_argument("--threads", type=int, help="threads of torch on the CPU (1)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    return parser.parse_args()
+
+
+def run_training(arguments: argparse.Namespace) -> OfflineRun:
+    given = {key: value for key, value in vars(arguments).items() if value is not None and value != []}
+    bar = not given.pop("no_progress")
+    if "resume" not in given:
+        settings = parse_pairs(given.pop("set", []))
+        return train_offline(OfflineConfig(**given, settings=settings, progress_bar=bar), announce)
+    if refused := sorted(given.keys() - {"resume", "updates", "device"}):
+        names = ", ".join("--" + name.replace("_", "-") for name in refused)
+        raise UserError(f"--resume takes all but -n and --device from the run itself, got {names} as well")
+    return resume_offline(given["resume"], given.get("updates"), given.get("device"), bar, announce)
+
+
+def announce(settings: OfflineSettings, folder: Path, warnings: list[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    run, choices = settings.run, ", ".join(f"{key}={value}" for key, value in settings.choices().items())
+    print(f"{settings.dataset} with memory {run.memory}, seed {run.seed}, for {run.env}\n  {choices}")
+    print(f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
+
+
+def report(run: OfflineRun) -> None:
+    result, folder = run.result, shlex.quote(str(run.folder))
+    score, asked = result.normalized_score, result.target_return
+    table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
+    table.add_row("return", f"{result.mean_return:.2f} ± {result.std_return:.2f}")
+    table.add_row("normalised score: 0 random play, 100 expert", "not known" if score is None else f"{score:.1f}")
+    table.add_row("return that was asked for", "none" if asked is None else f"{asked:.2f}")
+    table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.2f}")
+    table.add_row("speed", f"{result.updates_per_s:.0f} updates/s, {result.wall_s:.0f} s, {result.device}")
+    Console(soft_wrap=True).print(table)
+    script = shlex.quote(str(Path(sys.argv[0]).with_name("evaluate_agent.py")))
+    print(f"tensorboard: tensorboard --logdir {folder}\nevaluate:    python {script} {folder}")
+
+
+def main() -> int:
+    try:
+        report(run_training(parse_arguments()))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as stop:
+        command = shlex.join(["python", sys.argv[0], "--resume", str(stop.folder)])
+        print(f"stopped at update {stop.steps}; continue with: {command}", file=sys.stderr)
+        return stop.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
