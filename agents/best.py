@@ -40,7 +40,9 @@ class BestCallback(BaseCallback):
         record = read_record(session.folder)
         self.mean_return = -float("inf") if record is None else record["mean_return"]
         self._env: VecEnv | None = None
-        self._tried_at = session.model.num_timesteps
+        # An agent that begins with the weights of a run may be at its best before the first step.
+        begun = session.settings.init is not None and not session.model.num_timesteps
+        self._tried_at = -every_steps if begun else session.model.num_timesteps
 
     def _on_step(self) -> bool:
         return True

@@ -11,11 +11,12 @@ import gymnasium as gym
 
 from rl_larnn.agents.baselines import BASELINES
 from rl_larnn.agents.environments import check_environment
-from rl_larnn.agents.errors import UserError, unknown_name
+from rl_larnn.agents.errors import UserError, one_line, unknown_name
 from rl_larnn.agents.memory_choice import memory_name
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.overrides import apply_settings, fits
 from rl_larnn.agents.recipes import Recipe, recipe_for
+from rl_larnn.agents.runs import CONFIG, read_json
 from rl_larnn.agents.values import Linear, format_value, parse_value
 from rl_larnn.envs import UnknownEnvironmentError, resolve_id
 from rl_larnn.memory import Memory
@@ -43,6 +44,8 @@ class TrainConfig:
     :param eval_episodes: fresh episodes of the final evaluation
     :param vec_env: ``dummy`` (one process) or ``subproc`` (one process per environment)
     :param threads: threads of torch on the CPU; small networks are fastest with one
+    :param init: folder of a finished run, online or offline, whose weights and statistics the agent begins with; what
+        it sees and what it is are then as in that run, and so are all settings that are not given
     :param progress_bar: show a bar with the mean return and steps/s (on a terminal)
     """
 
@@ -60,6 +63,7 @@ class TrainConfig:
     eval_episodes: int = 100
     vec_env: str = "dummy"
     threads: int = 1
+    init: str | Path | None = None
     progress_bar: bool = False
 
 
@@ -79,6 +83,7 @@ class Settings:
     threads: int
     recipe_name: str
     recipe: Recipe
+    init: str | None = None
 
     def choices(self) -> dict[str, Any]:
         """Every hyper-parameter under the flat name by which it may be set."""
@@ -101,7 +106,8 @@ class Settings:
 
         :raises KeyError, TypeError: if something is missing
         """
-        known = {name: data[name] for name in cls.__dataclass_fields__}
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name != "init"}
+        known["init"] = data.get("init")  # which older runs don't have
         known["env_kwargs"] = {key: parse_value(text) for key, text in data["env_kwargs"].items()}
         recipe = dict(data["recipe"])
         recipe["ppo"] = {key: _schedule(value) for key, value in recipe["ppo"].items()}
@@ -137,6 +143,9 @@ def resolve(config: TrainConfig) -> Settings:
     _, action_space = check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, action_space)
     memory = memory_name(config.memory or recipe.memory)
+    if config.init is not None:
+        recipe, memory = _as_in(config)
+        recipe_name = str(config.init)
     frames = {"frame_stack": BASELINES[memory].frame_stack} if memory in BASELINES else {}
     recipe = _sized(apply_settings(recipe, memory, {**frames, **config.settings}), config)
     return Settings(
@@ -152,7 +161,35 @@ def resolve(config: TrainConfig) -> Settings:
         threads=config.threads,
         recipe_name=recipe_name,
         recipe=recipe,
+        init=None if config.init is None else str(config.init),
     )
+
+
+def _as_in(config: TrainConfig) -> tuple[Recipe, str]:
+    """Recipe and memory of the run that the agent begins with."""
+    settings = load_settings(Path(str(config.init)))
+    if config.memory is not None and memory_name(config.memory) != settings.memory:
+        raise UserError(
+            f"the run {config.init} has the memory {settings.memory}, got {memory_name(config.memory)}: leave --memory "
+            "out, or begin with another run"
+        )
+    return replace(settings.recipe, memory=settings.memory), settings.memory
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of a run.
+
+    :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
+    """
+    if not folder.is_dir():
+        raise UserError(f"expected a run folder, got {folder}, which does not exist")
+    data = read_json(folder / CONFIG, "the settings of a run")
+    try:
+        return Settings.from_json(data)
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
+        ) from error
 
 
 def _resolve_id(name: str) -> str:

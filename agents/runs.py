@@ -21,6 +21,9 @@ RESULT = "result.json"
 MODEL = "model.zip"
 NORMALIZATION = "vecnormalize.pkl"
 
+#: The key of ``config.json`` under which a run that was trained on a dataset says so.
+OFFLINE = "offline"
+
 
 def default_folders(env_id: str, memory: str, seed: int) -> Iterator[Path]:
     """``runs/<env id>/<memory>-s<seed>``, then the same with ``-2``, ``-3`` and so on behind."""

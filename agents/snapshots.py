@@ -18,7 +18,7 @@ from rl_larnn.agents.errors import UserError, one_line
 from rl_larnn.agents.models import load_model
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.randomness import derived_seed, restore_generators, save_generators
-from rl_larnn.agents.runs import CONFIG, MODEL, NORMALIZATION, read_json, replacing
+from rl_larnn.agents.runs import MODEL, NORMALIZATION, read_json, replacing
 
 
 @dataclass
@@ -65,22 +65,6 @@ def _pending_records(model: OnPolicyAlgorithm) -> list[list[Any]]:
     excluded, records = model.logger.name_to_excluded, model.logger.name_to_value.items()
     numbers = {key: np.asarray(value).item() for key, value in records if np.isscalar(value)}
     return [[key, value, excluded[key]] for key, value in numbers.items()]
-
-
-def load_settings(folder: Path) -> Settings:
-    """The settings of a run.
-
-    :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
-    """
-    if not folder.is_dir():
-        raise UserError(f"expected a run folder, got {folder}, which does not exist")
-    data = read_json(folder / CONFIG, "the settings of a run")
-    try:
-        return Settings.from_json(data)
-    except (KeyError, TypeError, AttributeError, UserError) as error:
-        raise UserError(
-            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
-        ) from error
 
 
 def load_checkpoint(folder: Path, settings: Settings) -> Session:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rl_larnn.agents.best import hand_out, read_record
-from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.config import Settings, TrainConfig, load_settings, resolve
 from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
 from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.initial import as_in_run, take_over, was_offline
 from rl_larnn.agents.learning import learn
 from rl_larnn.agents.logs import run_logger
 from rl_larnn.agents.machine import compile_kernels, threads
@@ -24,7 +25,6 @@ from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing,
 from rl_larnn.agents.snapshots import (
     Session,
     load_checkpoint,
-    load_settings,
     restore_pending,
     save_model,
 )
@@ -66,8 +66,10 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
             settings.env, settings.env_kwargs, recipe, recipe.n_envs, settings.seed, settings.vec_env
         )
         try:
-            env = normalized(env, recipe)
+            env = normalized(env, recipe) if settings.init is None else as_in_run(settings.init, env, recipe)
             model = build_model(recipe, env, settings.seed, settings.device)
+            if settings.init is not None:
+                take_over(settings.init, model)
             folder = create_folder(wanted, settings.env, short_name(settings.memory), settings.seed)
             write_json(folder / CONFIG, _record(settings))
             compile_kernels(pick_device(settings.device), config.progress_bar)
@@ -94,6 +96,11 @@ def resume(
     """
     folder = Path(run_dir)
     settings = _changed(load_settings(folder), n_timesteps, device)
+    if was_offline(folder):
+        raise UserError(
+            f"{folder} was trained offline: continue it with train_offline.py --resume, or begin an online run with "
+            f"its weights: --env {settings.env} --init {folder}"
+        )
     with threads(settings.threads):
         compile_kernels(pick_device(settings.device), progress_bar)
         session = load_checkpoint(folder, settings)

@@ -32,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the likeliest")
     parser.add_argument("--seed", type=int, help="of the episodes; default: the ones of the evaluation after training")
+    parser.add_argument("--target-return", type=float, help="ask for this return instead of the run's own")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument("--video", action="store_true", help="also record one episode into the run folder")
     return parser.parse_args()
@@ -46,7 +47,7 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
         # Loading has seeded the actions as in training.
         set_random_seed(run.settings.seed if seed is None else seed)
     deterministic = not arguments.stochastic
-    make = partial(run.make_environments, seed=seed)
+    make = partial(run.make_environments, seed=seed, target_return=arguments.target_return)
     evaluation = evaluate(run.model, make, arguments.episodes, deterministic)
     report(run, evaluation, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
     if arguments.video:

@@ -30,6 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     what.add_argument("--env", help="any Gymnasium id, or one of ours in short: CartPole-POMDP")
     what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
     parser.add_argument("--memory", help="aaren, larnn, ..., package.module:Class, or a baseline: ppo-4-frames")
+    parser.add_argument("--init", metavar="RUN", help="begin with the weights of a run, online or offline")
     parser.add_argument("-n", "--n-timesteps", type=int, help="environment steps in total")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index>")
@@ -53,9 +54,8 @@ def run_training(arguments: argparse.Namespace) -> Run:
         settings = parse_pairs(given.pop("set", []))
         env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
         return train(TrainConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce)
-    if refused := sorted(given.keys() - {"resume", "n_timesteps", "device"}):
-        names = ", ".join("--" + name.replace("_", "-") for name in refused)
-        raise UserError(f"--resume takes all but -n and --device from the run itself, got {names} as well")
+    if refused := sorted("--" + name.replace("_", "-") for name in given.keys() - {"resume", "n_timesteps", "device"}):
+        raise UserError(f"--resume takes all but -n and --device from the run itself, got {', '.join(refused)} as well")
     return resume(given["resume"], given.get("n_timesteps"), given.get("device"), bar, announce)
 
 

@@ -52,9 +52,8 @@ def run_training(arguments: argparse.Namespace) -> OfflineRun:
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
         return train_offline(OfflineConfig(**given, settings=settings, progress_bar=bar), announce)
-    if refused := sorted(given.keys() - {"resume", "updates", "device"}):
-        names = ", ".join("--" + name.replace("_", "-") for name in refused)
-        raise UserError(f"--resume takes all but -n and --device from the run itself, got {names} as well")
+    if refused := sorted("--" + name.replace("_", "-") for name in given.keys() - {"resume", "updates", "device"}):
+        raise UserError(f"--resume takes all but -n and --device from the run itself, got {', '.join(refused)} as well")
     return resume_offline(given["resume"], given.get("updates"), given.get("device"), bar, announce)
 
 

@@ -37,6 +37,9 @@ def values(space: spaces.Space, steps: int, generator: np.random.Generator) -> n
         return generator.integers(0, 256, (steps, *space.shape), np.uint8)
     if isinstance(space, spaces.Box):
         return generator.uniform(-1, 1, (steps, *space.shape)).astype(space.dtype)
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) else 2
+        return generator.integers(0, sizes, (steps, *space.shape)).astype(space.dtype)
     assert isinstance(space, spaces.Discrete)
     return generator.integers(space.start, space.start + space.n, steps)
 
@@ -68,6 +71,26 @@ def random_dataset(
         for i, steps in enumerate(lengths)
     ]
     return Dataset("random", Columns.of(episodes), observation_space, action_space, **attributes)
+
+
+class Replay(gym.Env):
+    """Plays the episodes of a dataset one after the other, whatever is done, and begins again."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.observation_space, self.action_space = dataset.observation_space, dataset.action_space
+        self._episodes, self._number = dataset.episodes, -1
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._number, self._step = (self._number + 1) % len(self._episodes), 0
+        return self._episodes[self._number].observations[0], {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        episode = self._episodes[self._number]
+        reward = float(episode.rewards[self._step])
+        self._step += 1
+        over = self._step == len(episode)
+        return episode.observations[min(self._step, len(episode) - 1)], reward, over, False, {}
 
 
 def write_d4rl(path: Path, episodes: Sequence[Episode], tail: int = 0, following: bool = False, **changes: Any) -> Path:

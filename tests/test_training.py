@@ -20,13 +20,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_larnn.agents import training
+from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.progress import WINDOW, Progress
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.results import Result
-from rl_larnn.agents.snapshots import load_checkpoint, load_settings, save_checkpoint
+from rl_larnn.agents.snapshots import load_checkpoint, save_checkpoint
 from rl_larnn.agents.training import Run, TrainConfig, resume, train
 from rl_larnn.agents.values import Linear
 

@@ -19,8 +19,10 @@ from rl_larnn.envs import (
     NoisyObservation,
     ObjectsInView,
     PreviousAction,
+    ReturnToGo,
     SelectActions,
     StatePart,
+    StepNumber,
     VectorObservation,
 )
 from rl_larnn.envs.spaces import has_float_box, is_vector
@@ -68,7 +70,13 @@ WRAPPERS = {
     "previous action": PreviousAction,
     "first step": FirstStepFlag,
 }
-MORE_WRAPPERS = {**WRAPPERS, "freeze": lambda env: FreezeObservation(env, 0.5, 1, 3), "vector": VectorObservation}
+MORE_WRAPPERS = {
+    **WRAPPERS,
+    "freeze": lambda env: FreezeObservation(env, 0.5, 1, 3),
+    "vector": VectorObservation,
+    "return to go": lambda env: ReturnToGo(env, 5.5),
+    "step number": lambda env: StepNumber(env, 4),
+}
 every_space = pytest.mark.parametrize("space", SPACES, ids=str)
 
 

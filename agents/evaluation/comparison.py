@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from rl_larnn.agents.baselines import BASELINES, algorithm_of
-from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.config import Settings, TrainConfig, load_settings, resolve
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.memory_choice import memory_class
 from rl_larnn.agents.results import score
 from rl_larnn.agents.runs import RESULT, read_json
-from rl_larnn.agents.snapshots import load_settings
 from rl_larnn.agents.values import format_value
 from rl_larnn.policies import MemoryActorCriticPolicy
 

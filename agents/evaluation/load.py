@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.checkpoint import find_checkpoint
-from rl_larnn.agents.config import Settings
+from rl_larnn.agents.config import Settings, load_settings
 from rl_larnn.agents.environments import load_normalization, make_environments
+from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.models import load_model
 from rl_larnn.agents.randomness import derived_seed
 from rl_larnn.agents.runs import MODEL, NORMALIZATION
-from rl_larnn.agents.snapshots import load_settings
 
 #: Environments that an evaluation runs side by side. It decides which seeds the episodes get, so it is fixed.
 EVALUATION_ENVS = 10
@@ -46,16 +46,24 @@ class LoadedRun:
         seed: int | None = None,
         render_mode: str | None = None,
         env_kwargs: Mapping[str, Any] | None = None,
+        target_return: float | None = None,
     ) -> VecEnv:
         """Environments with the run's wrappers, its normalisation frozen and rewards as they are.
 
         :param seed: of the first environment; ``None``: derived from the run's, and never one that was trained on
         :param env_kwargs: arguments of the environment, over those of the run
+        :param target_return: the return to ask for, if another than in the run
+        :raises UserError: if a return is asked of an agent that was never told one
         """
         settings = self.settings
+        recipe = settings.recipe
+        if target_return is not None:
+            if recipe.target_return is None:
+                raise UserError(f"the agent of {self.folder} was never told of a return: leave out target_return")
+            recipe = replace(recipe, target_return=target_return)
         first = derived_seed(settings.seed, 0) if seed is None else seed
         kwargs = {**settings.env_kwargs, **(env_kwargs or {})}
-        env = make_environments(settings.env, kwargs, settings.recipe, n_envs, first, render_mode=render_mode)
+        env = make_environments(settings.env, kwargs, recipe, n_envs, first, render_mode=render_mode)
         return load_normalization(self.source / NORMALIZATION, env, training=False)
 
 

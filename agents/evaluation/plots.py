@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint
+from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.styles import figure_class
 from rl_larnn.agents.runs import read_json
-from rl_larnn.agents.snapshots import load_settings
 from rl_larnn.envs import find_task
 
 #: Points at which the curves of several seeds are compared.

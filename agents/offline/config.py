@@ -14,6 +14,7 @@ from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.memory_choice import memory_name
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
+from rl_larnn.agents.runs import OFFLINE
 from rl_larnn.agents.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.cues import action_cue_space
@@ -87,17 +88,17 @@ class OfflineSettings:
     def to_json(self) -> dict[str, Any]:
         """Plain data: that of an online run, so that all that reads runs reads this one too, and ``offline`` beside."""
         plan = {**asdict(self.plan), "learning_rate": format_value(self.plan.learning_rate)}
-        return {**self.run.to_json(), "offline": {"dataset": self.dataset, "plan": plan}}
+        return {**self.run.to_json(), OFFLINE: {"dataset": self.dataset, "plan": plan}}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> OfflineSettings:
+    def from_json(cls, run: Settings, data: Mapping[str, Any]) -> OfflineSettings:
         """The inverse of :meth:`to_json`.
 
+        :param data: what is kept under ``offline``
         :raises KeyError, TypeError: if something is missing
         """
-        offline = data["offline"]
-        plan = {**offline["plan"], "learning_rate": parse_value(offline["plan"]["learning_rate"])}
-        return cls(Settings.from_json(data), offline["dataset"], OfflinePlan(**plan))
+        plan = {**data["plan"], "learning_rate": parse_value(data["plan"]["learning_rate"])}
+        return cls(run, data["dataset"], OfflinePlan(**plan))
 
 
 def load_data(settings: OfflineSettings) -> Dataset:
@@ -120,7 +121,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     if config.clone and config.target_return is not None:
         raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
     dataset = load_cached(config.dataset, download=config.download).check()
-    env_id = _environment(config, dataset)
+    env_id, env_kwargs = _environment(config, dataset)
     memory = memory_name(config.memory or "aaren")
     recipe, plan = offline_recipe(env_id, memory)
     own = {"updates": config.updates, "best": config.best}
@@ -136,7 +137,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
             memory,
             seed=config.seed,
             device=config.device,
-            env_kwargs=dataset.env_kwargs,
+            env_kwargs=env_kwargs,
             checkpoint_freq=config.checkpoint_freq,
             eval_freq=config.eval_freq,
             eval_episodes=config.eval_episodes,
@@ -169,10 +170,12 @@ def _as_published(memory: str, dataset: Dataset, cues: Mapping[str, Any], plan: 
     return options
 
 
-def _environment(config: OfflineConfig, dataset: Dataset) -> str:
+def _environment(config: OfflineConfig, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    """Id and arguments of the environment where the agent will act."""
     name = config.env or dataset.env_id
     if name is None:
         raise UserError(f"the dataset {dataset.name} doesn't say where it was collected: name the environment (--env)")
     env_id = resolve_id(name)
-    check_environment_fits(dataset, *check_environment(env_id, dataset.env_kwargs), env_id)
-    return env_id
+    env_kwargs = dict(dataset.env_kwargs) if env_id == dataset.env_id else {}
+    check_environment_fits(dataset, *check_environment(env_id, env_kwargs), env_id)
+    return env_id, env_kwargs

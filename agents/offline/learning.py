@@ -120,6 +120,8 @@ class _Trials:
             if isinstance(self._env, VecNormalize):
                 self._env.training = self._env.norm_reward = False
                 sync_envs_normalization(self.session.env, self._env)
+        # The same episodes in every trial, also in those of a run that was resumed.
+        self._env.seed(derived_seed(run.seed, 2))
         return self._env
 
     def close(self) -> None:

@@ -58,6 +58,8 @@ def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: f
     """
     columns = dataset.columns
     number = np.repeat(np.arange(len(columns.lengths)), columns.lengths)
+    for statistics in [env.ret_rms, *(pair[0] for pair in (_pairs(env, {}) if env.norm_obs else ()))]:
+        statistics.count = 0  # a fresh one counts a little of a unit normal
     for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
         rows = np.arange(first, min(first + _SLICE, dataset.steps))
         seen = as_seen(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from rl_larnn.agents import config
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint, replace_checkpoint
 from rl_larnn.agents.environments import load_normalization, make_environments, normalized
 from rl_larnn.agents.errors import UserError, one_line
@@ -19,7 +20,7 @@ from rl_larnn.agents.offline.seen import fit_statistics
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.randomness import derived_seed, restore_generators, save_generators
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.runs import CONFIG, MODEL, NORMALIZATION, read_json
+from rl_larnn.agents.runs import CONFIG, MODEL, NORMALIZATION, OFFLINE, read_json
 from rl_larnn.agents.snapshots import save_model
 from rl_larnn.policies import PolicyState
 from rl_larnn.state import pack, unpack
@@ -81,11 +82,12 @@ def load_settings(folder: Path) -> OfflineSettings:
 
     :raises UserError: if there is no run there, it was trained online, or its ``config.json`` is damaged
     """
+    run = config.load_settings(folder)
     data = read_json(folder / CONFIG, "the settings of a run")
-    if "offline" not in data:
+    if OFFLINE not in data:
         raise UserError(f"{folder} was trained online: continue it with train_agent.py --resume {folder}")
     try:
-        return OfflineSettings.from_json(data)
+        return OfflineSettings.from_json(run, data[OFFLINE])
     except (KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(
             f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"

@@ -1,0 +1,51 @@
+"""Beginning with the weights and statistics of a finished run, online or offline, in the place of fresh ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rl_larnn.agents.environments import load_normalization, normalized
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.recipes import Recipe
+from rl_larnn.agents.runs import CONFIG, NORMALIZATION, OFFLINE, read_json
+
+
+def was_offline(folder: str | Path) -> bool:
+    """Whether the run in this folder was trained on a dataset."""
+    return OFFLINE in read_json(Path(folder) / CONFIG, "the settings of a run")
+
+
+def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
+    """Environments under the statistics of a run, which go on changing; fresh ones where the run has none.
+
+    :raises UserError: if there is no agent there, or its environments were of another kind
+    """
+    path = load_run(folder, "cpu").source / NORMALIZATION
+    if not path.exists():
+        return normalized(env, recipe)
+    loaded = load_normalization(path, env, training=True)
+    assert isinstance(loaded, VecNormalize)
+    loaded.training, loaded.norm_reward = True, recipe.normalize_rewards
+    return loaded
+
+
+def take_over(folder: str | Path, model: OnPolicyAlgorithm) -> None:
+    """Give a fresh model the weights of a run.
+
+    :raises UserError: if the two differ in a shape, with the first that does
+    """
+    found = load_run(folder, "cpu").model.policy.state_dict()
+    own = model.policy.state_dict()
+    for name in dict.fromkeys([*own, *found]):
+        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (own, found)]
+        if shapes[0] != shapes[1]:
+            came, wanted = (f"{shape}" if shape else "nothing" for shape in (shapes[1], shapes[0]))
+            raise UserError(
+                f"the weights of {folder} don't fit this agent: expected {wanted} for {name}, got {came}; leave out "
+                "settings that change its shape, or begin with another run"
+            )
+    model.policy.load_state_dict(found)
