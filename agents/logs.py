@@ -76,12 +76,12 @@ def run_logger(folder: Path, steps: int, clock: str = CLOCK) -> Logger:
     return Logger(str(folder), [ContinuedEvents(folder, steps), ContinuedCurve(folder / CURVE, steps, clock)])
 
 
-def steps_logged(folder: Path) -> int:
-    """Environment steps of the last line of a run's ``progress.csv``; 0 before there is one."""
+def steps_logged(folder: Path, clock: str = CLOCK) -> int:
+    """How far training had come by the last line of a run's ``progress.csv``; 0 before there is one."""
     try:
         with (folder / CURVE).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError:
         return 0
-    steps = [row[CLOCK] for row in rows if (row.get(CLOCK) or "").isdecimal()]
+    steps = [row[clock] for row in rows if (row.get(clock) or "").isdecimal()]
     return int(steps[-1]) if steps else 0

@@ -7,19 +7,19 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.page import write_page
 from rl_larnn.agents.evaluation.tables import summary_table
-from rl_larnn.agents.suite.jobs import LOG, Job, jobs_of
+from rl_larnn.agents.suite.jobs import jobs_of
 from rl_larnn.agents.suite.run import ENGINES, Options, run_suite
 from rl_larnn.agents.suite.suites import CONTENDERS, find_suite
+from rl_larnn.agents.suite.view import failures, watcher
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,38 +34,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def view(jobs: Sequence[Job], running: Sequence[Job], out: Path) -> Group:
-    """Tasks down, memories across: finished runs of all, percent of those on their way, failures."""
-    memories = list(dict.fromkeys(job.memory for job in jobs))
-    table = Table("task", *memories, box=None)
-    for task in dict.fromkeys(job.task.id for job in jobs):
-        cells = []
-        for memory in memories:
-            own = [job for job in jobs if (job.task.id, job.memory) == (task, memory)]
-            percent = [f"{100 * job.steps(out) // job.task.n_timesteps}%" for job in own if job in running]
-            failed = sum(job.error(out) is not None for job in own if job not in running)
-            done = f"{sum(job.finished(out) for job in own)}/{len(own)}"
-            cells.append(" ".join([done, *percent, *([f"[red]{failed} failed[/]"] if failed else [])]))
-        table.add_row(task, *cells)
-    return Group(table, f"{sum(job.finished(out) for job in jobs)} of {len(jobs)} runs finished, into {out}")
-
-
-def watcher(jobs: Sequence[Job], out: Path, live: Live) -> Callable[[Sequence[Job]], None]:
-    told: dict[str, Job] = {}
-
-    def watch(running: Sequence[Job]) -> None:
-        if live.console.is_terminal:
-            live.update(view(jobs, running, out), refresh=True)
-            return
-        now = {job.name: job for job in running}
-        for name in told.keys() - now.keys():
-            print(f"{name}: {told[name].error(out) or 'finished'}", flush=True)
-        told.clear()
-        told.update(now)
-
-    return watch
-
-
 def main() -> int:
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs save a checkpoint, tables are written
@@ -75,7 +43,7 @@ def main() -> int:
         jobs = jobs_of(suite, arguments.memories, arguments.seeds)
         options = Options(arguments.engine, arguments.jobs, arguments.address)
         with Live(console=Console(stderr=True), auto_refresh=False) as live:
-            records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live))
+            records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live, partial(print, flush=True)))
         if any(record.score is not None for record in records):
             command = shlex.join(["python", "scripts/run_suite.py", *sys.argv[1:]])
             page = write_page(out, records, points, f"Suite {suite.name}", command)
@@ -86,9 +54,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"stopped; go on with: {shlex.join(['python', *sys.argv])}", file=sys.stderr)
         return 130
-    failed = [job for job in jobs if job.error(out) is not None]
-    for job in failed:
-        print(f"failed: {job.name}: {job.error(out)} (log: {job.folder(out) / LOG})", file=sys.stderr)
+    failed = failures(jobs, out)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 

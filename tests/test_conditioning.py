@@ -17,6 +17,7 @@ from rl_larnn.agents.environments import as_the_agent_sees_it
 from rl_larnn.agents.offline.seen import as_seen
 from rl_larnn.agents.recipes import Recipe
 from rl_larnn.envs import ReturnToGo, StepNumber
+from rl_larnn.envs.cues import action_cues
 from rl_larnn.envs.datasets import WindowSampler, returns_to_go
 from tests.dataset_cases import IMAGE, PUSHES, TORQUES, VECTOR, Replay, random_dataset
 
@@ -28,6 +29,7 @@ def test_the_return_to_go_by_hand() -> None:
     env = ReturnToGo(Replay(dataset), target=10)
     seen = [env.reset()[0][-1], *(env.step(env.action_space.sample())[0][-1] for _ in range(3))]
     assert seen == [10, 9, 7, 3]
+    assert [env.reset()[0][-1], env.step(env.action_space.sample())[0][-1]] == [10, 9]
     # Asked for what the episode returned, the agent sees exactly the returns-to-go of the data.
     exact = ReturnToGo(Replay(dataset), target=7)
     seen = [exact.reset()[0][-1], *(exact.step(env.action_space.sample())[0][-1] for _ in range(2))]
@@ -36,9 +38,9 @@ def test_the_return_to_go_by_hand() -> None:
 
 
 def test_the_step_number_by_hand() -> None:
-    env = StepNumber(Replay(random_dataset([5, 2])), last=3)
+    env = StepNumber(Replay(random_dataset([5, 3])), last=3)
     assert [env.reset()[0][-1], *(env.step(env.action_space.sample())[0][-1] for _ in range(5))] == [0, 1, 2, 3, 3, 3]
-    assert env.reset()[0][-1] == 0
+    assert [env.reset()[0][-1], env.step(env.action_space.sample())[0][-1]] == [0, 1]
     assert env.observation_space.contains(env.step(env.action_space.sample())[0])
 
 
@@ -52,6 +54,18 @@ def test_the_step_number_by_hand() -> None:
 def test_impossible_cues_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [spaces.Discrete(3), spaces.Discrete(3, start=-1), spaces.MultiDiscrete([2, 4]), spaces.MultiBinary(3)],
+    ids=str,
+)
+def test_choices_are_shown_as_gymnasium_flattens_them(space: spaces.Space) -> None:
+    space.seed(0)
+    actions = [[space.sample() for _ in range(4)] for _ in range(3)]
+    expected = np.array([[spaces.flatten(space, action) for action in row] for row in actions], np.float32)
+    npt.assert_array_equal(action_cues(space, np.array(actions)), expected, strict=True)
 
 
 SPACES = {

@@ -130,6 +130,7 @@ def test_trials_leave_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert_same_episodes(*([episode for _, episode in training.tape] for training in trainings))
 
 
+@pytest.mark.slow
 def test_off_policy_training_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "TRIALS", 2)
     recipe = BehaviourRecipe("sac", 420, 1, {"learning_starts": 100, "policy_kwargs": {"net_arch": [8]}})

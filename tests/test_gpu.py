@@ -57,9 +57,13 @@ def outputs_and_gradients(starts: Tensor, width: int, used: bool, every_step: bo
     return [*results, last.maximum, *torch.autograd.grad(loss, [*inputs, *state])]
 
 
-@pytest.mark.parametrize("width", [1, 5, 16])
-@pytest.mark.parametrize("used", [True, False])
-@pytest.mark.parametrize("every_step", [True, False])
+# Triton's interpreter takes seconds for each: by default each value once or twice, all combinations with the slow ones.
+_SHORT = [(1, True, True), (5, True, False), (5, False, True), (16, False, False)]
+_ALL = [(width, used, every_step) for width in (1, 5, 16) for used in (True, False) for every_step in (True, False)]
+COMBINATIONS = [one if one in _SHORT else pytest.param(*one, marks=pytest.mark.slow) for one in _ALL]
+
+
+@pytest.mark.parametrize("width, used, every_step", COMBINATIONS)
 def test_the_average_is_that_of_torch(on_gpu: None, width: int, used: bool, every_step: bool) -> None:
     with pytest.MonkeyPatch.context() as torch_only:
         torch_only.setattr(native, "usable", lambda like, kernel: False)

@@ -93,7 +93,9 @@ def test_streams_are_read_as_one_long_sequence(memory: str) -> None:
     dataset = random_dataset([5, 3, 4, 1], action_space=PUSHES)
     learner, other = (learner_of(dataset, OfflinePlan(seq_len=3, batch_size=2), memory) for _ in range(2))
     losses = [learner._loss(learner.batch())[0].item() for _ in range(6)]
-    batches = [other.batch() for _ in range(6)]
+    batches, twin = [other.batch() for _ in range(6)], other.plan.sampler(dataset, 1)
+    for batch in batches:
+        torch.testing.assert_close(batch.starts, torch.as_tensor(twin.sample().times == 0).T)
     policy = other.model.policy
     log_prob, _, _ = policy.judge_chunks(
         torch.cat([batch.observations for batch in batches]),  # type: ignore[misc]

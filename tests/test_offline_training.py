@@ -152,7 +152,9 @@ def test_a_file_of_d4rl(inside: Path) -> None:
     path = write_d4rl(inside / "car-medium-v2.hdf5", episodes)
     with pytest.raises(UserError, match="doesn't say where it was collected: name the environment"):
         train_offline(config(dataset=path))
-    run = train_offline(config(dataset=path, env="MountainCarContinuous-v0", settings={"hidden_size": 8, "batch_size": 2}))
+    run = train_offline(
+        config(dataset=path, env="MountainCarContinuous-v0", settings={"hidden_size": 8, "batch_size": 2})
+    )
     assert run.folder.parent.name == "car-medium-v2" and run.result.normalized_score is None
     assert load_settings(run.folder).dataset == str(path)
 

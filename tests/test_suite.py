@@ -17,7 +17,8 @@ from filelock import FileLock
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves
 from rl_larnn.agents.suite import run as suite_run
-from rl_larnn.agents.suite.jobs import Job, execute, jobs_of
+from rl_larnn.agents.suite.job import Job, execute
+from rl_larnn.agents.suite.jobs import TaskJob, jobs_of
 from rl_larnn.agents.suite.run import Options, read_tables, run_suite
 from rl_larnn.agents.suite.suites import SUITES, Suite, SuiteTask, find_suite
 from rl_larnn.envs import TASKS
@@ -43,18 +44,18 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_run, "run_locally", here)
 
 
-def run(jobs: Sequence[Job], out: Path, suite: Suite = SUITE) -> None:
+def run(jobs: Sequence[TaskJob], out: Path, suite: Suite = SUITE) -> None:
     run_suite(suite, jobs, out, Options(), watch)
 
 
 def test_jobs_come_seed_by_seed() -> None:
     jobs = jobs_of(SUITE, ["gru", "ppo"], [3, 1])
-    order = [(job.seed, job.task.id[:4], job.memory) for job in jobs]
+    order = [(job.seed, job.task.id[:4], job.contender) for job in jobs]
     assert order == [(s, t, m) for s in (3, 1) for t in ("Cart", "Pend") for m in ("gru", "ppo")]
 
 
 def test_every_run_has_a_folder_of_its_own() -> None:
-    jobs = [Job(task, name, seed) for task in SUITE.tasks for name in ("a:Net", "b:Net", "gru") for seed in (0, 1)]
+    jobs = [TaskJob(name, seed, task) for task in SUITE.tasks for name in ("a:Net", "b:Net", "gru") for seed in (0, 1)]
     assert len({job.folder(Path("out")) for job in jobs}) == len(jobs)
 
 
@@ -128,7 +129,7 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
 
 @pytest.mark.usefixtures("in_process")
 def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
-    job = Job(TASK, "gru", 7)
+    job = TaskJob("gru", 7, TASK)
     scores = []
     for name in ("first", "second"):
         execute(job, tmp_path / name)
@@ -139,7 +140,7 @@ def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
 def test_a_run_cut_off_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rl_larnn.agents.suite import jobs
 
-    job, resumed = Job(TASK, "gru", 0), []
+    job, resumed = TaskJob("gru", 0, TASK), []
     execute(job, tmp_path)
     (job.folder(tmp_path) / "run" / "result.json").unlink()
     (job.folder(tmp_path) / "run" / "model.zip").unlink()

@@ -17,7 +17,7 @@ from rl_larnn.envs import TASKS, Task, find_task
 CONTROL = "none"
 
 #: Our memories in the order in which tables and legends list them; those of a user follow.
-OURS = ("larnn", "aaren", "lstm", "gru", "elman")
+OURS = ("larnn", "aaren", "lstm", "gru", "elman", "transformer")
 
 #: Steps that differ by less than this share are equal: rollouts of different lengths overshoot by a little.
 STEP_TOLERANCE = 0.05

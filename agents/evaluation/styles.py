@@ -20,6 +20,7 @@ _STYLES: dict[str, tuple[str, Any, str]] = {
     "lstm": ("#009E73", "-", "^"),
     "gru": ("#E69F00", "-", "D"),
     "elman": ("#CC79A7", "-", "v"),
+    "transformer": ("#56B4E9", "-", "P"),
     "none": ("#7A4A1E", "-", "x"),
     "contrib-lstm": ("0.0", (0, (5, 2)), ""),
     "ppo-16-frames": ("0.35", (0, (5, 1.5, 1, 1.5)), ""),
@@ -28,7 +29,7 @@ _STYLES: dict[str, tuple[str, Any, str]] = {
 }
 
 #: For memories that are not in the table above, in alphabetical order; after the last one they begin anew.
-_FURTHER = [("#56B4E9", "-", "P"), ("#6A3D9A", "-", "*"), ("#8C8C00", "-", "p"), ("#A6192E", "-", "h")]
+_FURTHER = [("#6A3D9A", "-", "*"), ("#8C8C00", "-", "p"), ("#A6192E", "-", "h"), ("#000075", "-", "X")]
 
 
 def styles(contenders: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ def summary_table(records: Iterable[RunRecord]) -> str:
     standings = Standings(records)
     rows = sorted((_summary_row(standings, name) for name in standings.contenders), key=lambda row: -row[0])
     header = ["memory", "gain, IQM (95 % interval)", "mean", "worst run", "tasks", "runs", "steps/s (median)"]
-    return _table(header, [cells for _, cells in rows])
+    return markdown_table(header, [cells for _, cells in rows])
 
 
 def gain_table(standings: Standings, marked: Collection[str]) -> str:
@@ -40,7 +40,7 @@ def gain_table(standings: Standings, marked: Collection[str]) -> str:
     rows = []
     for task in filter(scaled_task, standings.tasks):
         rows.append([_label(task, marked), *_cells([own.get(task) for own in gains.values()], _gain)])
-    return _table(["task", *(f"`{name}`" for name in gains)], rows)
+    return markdown_table(["task", *(f"`{name}`" for name in gains)], rows)
 
 
 def score_table(standings: Standings, marked: Collection[str]) -> str:
@@ -55,7 +55,7 @@ def score_table(standings: Standings, marked: Collection[str]) -> str:
         bounds = [MISSING] * 3 if found is None else [_bound(own) for own in (found.random, found.floor, found.ceiling)]
         cells = _cells([own.get(task) for own in scores.values()], number)
         rows.append([_label(task, marked), _steps(standings, task), *bounds, *cells])
-    return _table(["task", "steps", "random", "floor", "ceiling", *(f"`{name}`" for name in scores)], rows)
+    return markdown_table(["task", "steps", "random", "floor", "ceiling", *(f"`{name}`" for name in scores)], rows)
 
 
 def number(value: float) -> str:
@@ -120,6 +120,7 @@ def _label(task: str, marked: Collection[str]) -> str:
     return f"{task} {MARK}" if task in marked else task
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers, in Markdown."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

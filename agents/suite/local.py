@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rl_larnn.agents.errors import Interrupted
-from rl_larnn.agents.suite.jobs import LOG, Job, execute, note_error
+from rl_larnn.agents.suite.job import LOG, Job, execute, note_error
 
 #: Seconds between two looks at the runs.
 _PERIOD_S = 1.0

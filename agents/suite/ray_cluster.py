@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from rl_larnn.agents.errors import UserError, one_line
-from rl_larnn.agents.suite.jobs import Job, execute, note_error
+from rl_larnn.agents.suite.job import Job, execute, note_error
 
 _PERIOD_S = 1.0
 

@@ -21,7 +21,8 @@ from rl_larnn.agents.evaluation.records import (
 )
 from rl_larnn.agents.results import score
 from rl_larnn.agents.runs import RESULT, read_json, write_json
-from rl_larnn.agents.suite.jobs import Job, read_origin
+from rl_larnn.agents.suite.job import Job, read_origin
+from rl_larnn.agents.suite.jobs import TaskJob
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.ray_cluster import run_on_ray
 from rl_larnn.agents.suite.suites import Suite
@@ -45,7 +46,7 @@ class Options:
 
 
 def run_suite(
-    suite: Suite, jobs: Sequence[Job], out: Path, options: Options, on_change: Callable[[Sequence[Job]], None]
+    suite: Suite, jobs: Sequence[TaskJob], out: Path, options: Options, on_change: Callable[[Sequence[Job]], None]
 ) -> tuple[list[RunRecord], list[CurvePoint]]:
     """Do those runs that have no result yet, and write the tables of all.
 
@@ -56,7 +57,8 @@ def run_suite(
     """
     if options.at_once is not None and options.at_once < 1:
         raise UserError(f"expected at least 1 run at a time, got {options.at_once}")
-    with _folder(suite, out):
+    with only_one(out):
+        _keep_definition(suite, out)
         missing = [job for job in jobs if not job.finished(out)]
         try:
             if options.engine == "ray":
@@ -71,8 +73,11 @@ def run_suite(
 
 
 @contextmanager
-def _folder(suite: Suite, out: Path) -> Iterator[None]:
-    """The folder to itself, and certain to hold runs of this suite only."""
+def only_one(out: Path) -> Iterator[None]:
+    """The folder to itself, made if need be.
+
+    :raises UserError: if another suite is at it, or it cannot be made
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,7 +88,6 @@ def _folder(suite: Suite, out: Path) -> Iterator[None]:
     except Timeout as error:
         raise UserError(f"another suite is writing to {out}; wait for it, or choose another --out") from error
     try:
-        _keep_definition(suite, out)
         yield
     finally:
         lock.release()
@@ -109,28 +113,28 @@ def _differences(before: dict[str, object], now: dict[str, object]) -> str:
     return ", ".join(f"{key}={before.get(key)} (now {now[key]})" for key in keys)
 
 
-def read_tables(jobs: Sequence[Job], out: Path) -> tuple[list[RunRecord], list[CurvePoint]]:
+def read_tables(jobs: Sequence[TaskJob], out: Path) -> tuple[list[RunRecord], list[CurvePoint]]:
     """What has come of the runs so far: a record for each that ended, and every trial."""
     records, points = [], []
     for job in jobs:
         error = job.error(out)
         if job.finished(out):
             records.append(_record(job, out))
-            trials = read_json(job.folder(out) / "run" / RESULT, "the result of a run")["trials"]
-            points += [CurvePoint(job.task.id, job.memory, job.seed, int(steps), mean) for steps, mean in trials]
+            trials = read_json(job.run(out) / RESULT, "the result of a run")["trials"]
+            points += [CurvePoint(job.task.id, job.contender, job.seed, int(steps), mean) for steps, mean in trials]
         elif error is not None:
-            steps, made = job.steps(out), read_origin(job.folder(out))
+            steps, made = job.done(job.run(out)), read_origin(job.folder(out))
             records.append(
-                RunRecord(job.task.id, job.memory, job.seed, None, None, steps, None, None, **made, error=error)
+                RunRecord(job.task.id, job.contender, job.seed, None, None, steps, None, None, **made, error=error)
             )
     return records, points
 
 
-def _record(job: Job, out: Path) -> RunRecord:
-    result = read_json(job.folder(out) / "run" / RESULT, "the result of a run")
+def _record(job: TaskJob, out: Path) -> RunRecord:
+    result = read_json(job.run(out) / RESULT, "the result of a run")
     return RunRecord(
         task=job.task.id,
-        memory=job.memory,
+        memory=job.contender,
         seed=job.seed,
         score=score(result["trials"]),
         best=max(mean for _, mean in result["trials"]),

@@ -139,7 +139,6 @@ class StreamSampler:
             self._rows = self._rows + 1
             over = np.flatnonzero(self._rows == ends[self._episodes])
             if len(over):
-                self._episodes = self._episodes.copy()
                 self._episodes[over] = self._generator.integers(len(ends), size=len(over))
                 self._rows[over] = self._columns.starts[self._episodes[over]]
         return windows_of(self._columns, rows, episodes, np.ones(rows.shape, bool))

@@ -1,0 +1,41 @@
+"""A whole offline suite: its folder, the runs that are missing, the table and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.records import RESULTS, write_rows
+from rl_larnn.agents.offline.suite.jobs import OfflineJob, OfflineRecord, record_of
+from rl_larnn.agents.suite.job import Job
+from rl_larnn.agents.suite.local import run_locally
+from rl_larnn.agents.suite.run import only_one
+
+
+def run_offline_suite(
+    jobs: Sequence[OfflineJob], out: Path, at_once: int, on_change: Callable[[Sequence[Job]], None]
+) -> list[OfflineRecord]:
+    """Do those runs that have no result yet, and write the table of all that have one.
+
+    :param at_once: runs at a time
+    :param on_change: told about once a second which runs are on their way
+    :raises UserError: if another suite is at the folder, or holds runs of other lengths there
+    :raises KeyboardInterrupt: on Ctrl-C; what was done is kept
+    """
+    if at_once < 1:
+        raise UserError(f"expected at least 1 run at a time, got {at_once}")
+    with only_one(out):
+        for job in jobs:
+            _refuse_other_lengths(job, out)
+        try:
+            run_locally([job for job in jobs if not job.finished(out)], out, at_once, on_change)
+        finally:
+            records = [record_of(job, out) for job in jobs if job.finished(out)]
+            write_rows(out / RESULTS, OfflineRecord, records)
+    return records
+
+
+def _refuse_other_lengths(job: OfflineJob, out: Path) -> None:
+    if job.finished(out) and (updates := record_of(job, out).updates) != job.updates:
+        raise UserError(f"{out} holds {job.name} with {updates} updates, not {job.updates}; choose another --out")

@@ -1,0 +1,91 @@
+"""The datasets that offline learners are compared on, and how each is made. A new one is a line in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from rl_larnn.agents.collecting import CollectConfig, collect_datasets
+from rl_larnn.agents.collecting.config import find_stage
+from rl_larnn.agents.errors import unknown_name
+from rl_larnn.envs.datasets import local_ids
+
+#: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
+KINDS = ("plain", "masked", "recall")
+
+
+@dataclass(frozen=True)
+class OfflineSet:
+    """One dataset.
+
+    :param id: in Minari's store
+    :param kind: one of :data:`KINDS`
+    :param updates: of each learner
+    :param config: what collects it, perhaps with its twin
+    """
+
+    id: str
+    kind: str
+    updates: int
+    config: CollectConfig
+
+
+def _twins(env: str, steps: int, updates: int, n_timesteps: int | None = None) -> list[OfflineSet]:
+    """Three levels of a masked task and of the task with everything visible."""
+    found = []
+    for level in ("medium-replay", "medium", "expert"):
+        amount = None if level == "medium-replay" else steps
+        config = CollectConfig(env, level, steps=amount, n_timesteps=n_timesteps)
+        *plain, masked = find_stage(config).dataset_ids(config).values()
+        found += [OfflineSet(name, "plain", updates, config) for name in plain]
+        found.append(OfflineSet(masked, "masked", updates, config))
+    return found
+
+
+def _recall(env: str, updates: int, episodes: int = 1000, **env_kwargs: int) -> OfflineSet:
+    """Half of the episodes are played perfectly, half at random."""
+    config = CollectConfig(env, "mixed", episodes=episodes, env_kwargs=env_kwargs)
+    (name,) = find_stage(config).dataset_ids(config).values()
+    return OfflineSet(name, "recall", updates, config)
+
+
+#: Each suite as a function, since tasks of extras are only made when they are asked for.
+OFFLINE_SUITES: dict[str, Callable[[], list[OfflineSet]]] = {
+    "quick": lambda: [
+        *_twins("CartPole-POMDP", 50_000, 2000),
+        *_twins("Pendulum-POMDP", 50_000, 4000),
+        _recall("TMazePassive-50", 1000, corridor=90),
+    ],
+    "standard": lambda: [
+        *_twins("CartPole-POMDP", 100_000, 5000),
+        *_twins("Pendulum-POMDP", 100_000, 10_000),
+        *_twins("LunarLander-POMDP", 200_000, 20_000),
+        *_twins("Hopper-P", 200_000, 20_000, n_timesteps=300_000),
+        *_twins("HalfCheetah-P", 200_000, 20_000, n_timesteps=300_000),
+        _recall("TMazePassive-50", 2000, corridor=90),
+        _recall("TMazePassive-50", 2000, corridor=480),
+        _recall("RepeatPreviousEasy", 4000),
+    ],
+}
+
+
+def offline_suite(name: str) -> list[OfflineSet]:
+    """The datasets of a suite.
+
+    :raises UserError: for an unknown name, or an extra that is not installed
+    """
+    if name not in OFFLINE_SUITES:
+        raise unknown_name("offline suite", name, OFFLINE_SUITES)
+    return OFFLINE_SUITES[name]()
+
+
+def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], progress_bar: bool = False) -> None:
+    """Collect what is not in Minari's store; behaviours are trained once and kept in ``runs/``.
+
+    :param tell: told what is collected
+    :raises UserError: if something cannot be collected
+    """
+    for one in sets:
+        if one.id not in local_ids():
+            tell(f"collecting {one.id}")
+            collect_datasets(replace(one.config, progress_bar=progress_bar))
