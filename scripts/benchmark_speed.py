@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_larnn.agents.benchmark.acting import measure_steps
+from rl_larnn.agents.benchmark.offline import measure_updates
 from rl_larnn.agents.benchmark.report import Report, markdown
 from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
 from rl_larnn.agents.errors import UserError
 
-PARTS = ("training", "collecting", "scans", "growth", "larnn", "steps")
+PARTS = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,6 +55,8 @@ def measure(arguments: argparse.Namespace, console: Console) -> Report:
             report.growth = measure_average(rounds, device, tell)
         if "larnn" in arguments.only:
             report.larnn = measure_larnn(2 if quick else 5, device, tell)
+        if "offline" in arguments.only:
+            report.offline = measure_updates(rounds, device, tell)
         if "steps" in arguments.only:
             places = (10, 1_000, 10_000) if quick else (10, 1_000, 100_000)
             report.steps = {rows: measure_steps(rows, places, tell) for rows in ((1,) if quick else (1, 64))}

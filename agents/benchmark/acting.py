@@ -21,6 +21,7 @@ from rl_larnn.memory import Memory
 from rl_larnn.state import leaves
 
 TRANSFORMER = "Transformer, keys and values kept"
+WINDOWED = "Transformer, window of 20 read anew"
 HEADS = 4
 TRIALS = 200  # steps timed at each place
 
@@ -115,10 +116,11 @@ def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
 def measure_steps(rows: int, places: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[int, Cost]]:
     """Cost of one step after so many others, per memory and for the Transformer."""
     found = {}
-    for name, options in MEMORY_OPTIONS.items():
+    for name, options in {**MEMORY_OPTIONS, "transformer": {}}.items():
         if name != "none":
             tell(f"{name}, steps of {rows} rows")
-            found[name] = _memory_costs(build_memory(name, UNITS, options), rows, places)
+            shown = WINDOWED if name == "transformer" else name
+            found[shown] = _memory_costs(build_memory(name, UNITS, options), rows, places)
     tell(f"{TRANSFORMER}, {rows} rows")
     found[TRANSFORMER] = _transformer_costs(rows, places)
     return found

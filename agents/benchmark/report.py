@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from rl_larnn.agents.benchmark.acting import Cost, cumulative_seconds
+from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WINDOWS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
 from rl_larnn.agents.evaluation.styles import figure_class
@@ -30,6 +31,7 @@ class Report:
     scans: dict[int, dict[str, Times]] = field(default_factory=dict)
     growth: dict[int, dict[str, Times]] = field(default_factory=dict)
     larnn: dict[str, dict[str, Times]] = field(default_factory=dict)
+    offline: dict[str, Times] = field(default_factory=dict)
     steps: dict[int, dict[str, dict[int, Cost]]] = field(default_factory=dict)  # rows, name, place
 
     def machine(self) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Report:
                 return {str(key): plain(part) for key, part in value.items()}
             return value
 
-        names = ("training", "collecting", "scans", "growth", "larnn", "steps")
+        names = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps")
         return {"machine": self.machine(), **{name: plain(getattr(self, name)) for name in names}}
 
     def tables(self) -> list[Table]:
@@ -92,6 +94,11 @@ class Report:
                 for size, times in self.larnn.items()
             ]
             found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
+        if self.offline:
+            reference = self.offline[DECISION_TRANSFORMER]
+            rows = [[name, f"{1 / own.median:,.0f}", _ratio(own, reference)] for name, own in self.offline.items()]
+            title = f"Offline, updates per second ({WINDOWS} windows of {CONTEXT} steps)"
+            found.append((title, ["", "updates/s", "against the Decision Transformer"], rows))
         for batch, costs in self.steps.items():
             places = list(next(iter(costs.values())))
             header = [

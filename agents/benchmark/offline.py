@@ -1,0 +1,80 @@
+"""One update of offline learners on the same windows: memories against a Decision Transformer of their width.
+
+The data have the shapes of Hopper (11 numbers seen, 3 done) and are random; an update costs the same on any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from rl_larnn.agents.benchmark.scans import UNITS
+from rl_larnn.agents.benchmark.timing import Times, take_turns
+from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.agents.environments import as_the_agent_sees_it
+from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
+from rl_larnn.agents.offline.seen import fit_statistics
+from rl_larnn.agents.recipes import Recipe
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.envs.datasets import Columns, Dataset
+
+#: Windows of a batch and steps of a window, as in the experiments on locomotion of Chen et al., 2021.
+WINDOWS, CONTEXT = 64, 20
+SEEN, DONE = 11, 3
+
+DECISION_TRANSFORMER = "Decision Transformer (3 tokens a step)"
+#: Everyone reads the same numbers: what is seen, the last action, the return-to-go and the time.
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    DECISION_TRANSFORMER: ("transformer", {"context": CONTEXT, "tokens": [SEEN, DONE, 2]}),
+    "Transformer (1 token a step)": ("transformer", {"context": CONTEXT}),
+    **{name: (name, options) for name, options in MEMORY_OPTIONS.items()},
+    "aaren, 2 layers": ("aaren", {"layers": 2}),
+}
+_RECIPE = Recipe(previous_action=True, target_return=1.0, step_number=200)
+
+
+class Shapes(gym.Env):
+    """Nothing but the spaces of an environment."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (SEEN,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (DONE,), np.float32)
+
+
+def random_dataset(episodes: int = 50, length: int = 200) -> Dataset:
+    """Random numbers of these shapes."""
+    generator, steps = np.random.default_rng(0), episodes * length
+    columns = Columns(
+        generator.normal(size=(steps, SEEN)).astype(np.float32),
+        generator.uniform(-1, 1, (steps, DONE)).astype(np.float32),
+        generator.normal(size=steps),
+        np.full(episodes, length),
+        np.zeros(episodes, bool),
+        np.ones(episodes, bool),
+    )
+    return Dataset("random", columns, Shapes.observation_space, Shapes.action_space)
+
+
+def learner(memory: str, options: dict[str, Any], dataset: Dataset, device: str) -> OfflineLearner:
+    """A fresh learner on windows of the dataset."""
+    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Shapes(), _RECIPE)]))
+    fit_statistics(env, dataset, _RECIPE, 0.99)
+    env.training = False
+    kwargs = {"memory": memory, "memory_kwargs": {"hidden_size": UNITS, **options}, "net_arch": [UNITS]}
+    model = RecurrentPPO("MlpMemoryPolicy", env, policy_kwargs=kwargs, device=device, seed=0)
+    return OfflineLearner(model, dataset, _RECIPE, OfflinePlan(batch_size=WINDOWS, seq_len=CONTEXT, batches="windows"))
+
+
+def measure_updates(rounds: int, device: str, tell: Callable[[str], None], repeat_for: float = 0.5) -> dict[str, Times]:
+    """Seconds of one update: drawing the batch, forward, backward, one step of the optimiser."""
+    dataset = random_dataset()
+    learners = {name: learner(memory, options, dataset, device) for name, (memory, options) in _OPTIONS.items()}
+
+    def turn(own: OfflineLearner) -> Callable[[], object]:
+        return lambda: own.update()["train/loss"].item()
+
+    return take_turns({name: turn(own) for name, own in learners.items()}, rounds, 3, repeat_for, tell)
