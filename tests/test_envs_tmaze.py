@@ -1,5 +1,6 @@
 """T-Maze: its rules by hand, its optimum and its floor for any length, its random score by brute force."""
 
+from collections import Counter
 from itertools import product
 
 import gymnasium as gym
@@ -141,3 +142,23 @@ def test_both_goals_come_up() -> None:
 def test_corridors_that_do_not_exist(corridor: float) -> None:
     with pytest.raises(ValueError, match=f"expected a corridor of at least 1 whole step, got {corridor}"):
         TMaze(corridor)  # type: ignore[arg-type]
+
+
+@both_forms
+def test_lengths_are_drawn_evenly_and_all_else_stays(active: bool) -> None:
+    maze, lengths = TMaze(7, active, shortest=4), Counter[int]()
+    for seed in range(400):
+        maze.reset(seed=seed)
+        lengths[maze.corridor] += 1
+        fixed = with_goal(TMaze(maze.corridor, active), maze.goal)
+        actions = best_actions(fixed, fixed.goal)
+        found, expected = play_actions(maze, actions), play_actions(fixed, actions)
+        assert found == expected and (found[1][-1], found[2][-1]) == (1.0, True)
+    # 100 of each, but for chance: five deviations.
+    assert set(lengths) == {4, 5, 6, 7} and max(abs(count - 100) for count in lengths.values()) < 45
+
+
+@pytest.mark.parametrize("shortest", [0, 8, 2.5])
+def test_shortest_corridors_that_cannot_be(shortest: float) -> None:
+    with pytest.raises(ValueError, match=f"expected a shortest corridor from 1 to 7 whole steps, got {shortest}"):
+        TMaze(7, shortest=shortest)  # type: ignore[arg-type]

@@ -31,26 +31,36 @@ class TMaze(gym.Env[np.ndarray, Any]):
     Args:
         corridor: steps from the start to the junction; at least 1.
         active: the cue is one step to the left of the start.
+        shortest: draw the length of the corridor anew for each episode, from this to ``corridor``, all equally likely;
+            None: it is always ``corridor``.
 
     Raises:
-        ValueError: the corridor is shorter than 1 or not a whole number.
+        ValueError: the corridor is shorter than 1 or not a whole number, or shorter than ``shortest``.
     """
 
-    def __init__(self, corridor: int = 10, active: bool = False):
+    def __init__(self, corridor: int = 10, active: bool = False, shortest: int | None = None):
         if corridor != int(corridor) or corridor < 1:
             raise ValueError(f"TMaze expected a corridor of at least 1 whole step, got {corridor}")
-        self.corridor = int(corridor)
+        if shortest is not None and (shortest != int(shortest) or not 1 <= shortest <= corridor):
+            raise ValueError(f"TMaze expected a shortest corridor from 1 to {corridor} whole steps, got {shortest}")
         self.start = 1 if active else 0
-        self.junction = self.start + self.corridor
-        self.episode_steps = self.corridor + 1 + 2 * self.start
+        self._lengths = None if shortest is None else (int(shortest), int(corridor))
+        self._build(int(corridor))
         low, high = np.array([0, -1], np.float32), np.array([1, 1], np.float32)
         self.observation_space = spaces.Box(low, high, dtype=np.float32)
         self.action_space = spaces.Discrete(4)
+
+    def _build(self, corridor: int) -> None:
+        self.corridor = corridor
+        self.junction = self.start + corridor
+        self.episode_steps = corridor + 1 + 2 * self.start
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
+        if self._lengths is not None:
+            self._build(int(self.np_random.integers(*self._lengths, endpoint=True)))
         self.goal = 1 if self.np_random.random() < 0.5 else -1
         self.x, self.y, self.steps, self._cue_shown = self.start, 0, 0, False
         return self._observe(), {}

@@ -40,7 +40,7 @@ def _task(corridor: int, active: bool) -> Task:
             "After Ni et al. 2023. The cue is "
             + ("one step to the left of the start" if active else "at the start")
             + ", and the episode just long enough for the best agent. Floor and ceiling hold for every corridor "
-            "(--env-kwargs corridor=N), the random score for this one."
+            "(--env-kwargs corridor=N) and for lengths that are drawn (shortest=M), the random score for this one."
         ),
     )
 
