@@ -18,6 +18,7 @@ from rl_larnn.agents.evaluation.variation import (
     variants_table,
     write_variants,
 )
+from rl_larnn.agents.values import parse_pairs
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -25,6 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, of one environment")
     parser.add_argument("--argument", required=True, help="argument of the environment to vary, such as corridor")
     parser.add_argument("--values", required=True, nargs="+", type=float)
+    parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="other arguments, fixed")
     parser.add_argument("--episodes", type=int, default=100, help="per agent and value (100)")
     parser.add_argument("--out", type=Path, default=Path("runs/variants"), help="folder of table and picture; what is "
                         "in its table is not evaluated again (runs/variants)")  # fmt: skip
@@ -46,7 +48,9 @@ def main() -> int:
                 show(len(variants) / max(total, len(variants)), f"{len(variants)} agents x values of {total}")
 
             show(len(done) / max(total, len(done)), "evaluating")
-            variants = evaluate_variants(runs, arguments.argument, arguments.values, arguments.episodes, done, tell)
+            fixed = parse_pairs(arguments.env_kwargs, "--env-kwargs")
+            asked = (arguments.argument, arguments.values, arguments.episodes)
+            variants = evaluate_variants(runs, *asked, done, tell, fixed)
         print(variants_table(variants))
         draw_variants(arguments.out / "variants.png", variants)
     except UserError as error:

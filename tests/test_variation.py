@@ -45,6 +45,15 @@ def test_each_value_is_an_environment_of_its_own(run: LoadedRun) -> None:
         assert (variant.mean, variant.worst) == (expected.mean, expected.worst)
 
 
+def test_other_arguments_are_held(run: LoadedRun) -> None:
+    """With lengths drawn from 7 to 7, an episode is as long as with a corridor of 7."""
+    (found,) = evaluate_variants([run], "shortest", [7], 2, env_kwargs={"corridor": 7})
+    (expected,) = evaluate_variants([run], "corridor", [7], 2)
+    assert found.worst == expected.worst == pytest.approx(expected.mean, abs=2)
+    with pytest.raises(UserError, match="a shortest corridor from 1 to 3 whole steps, got 7"):
+        evaluate_variants([run], "shortest", [7], 2, env_kwargs={"corridor": 3})
+
+
 def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) -> None:
     known = made_up("gru", run.settings.seed, 7, 0.125)
     write_variants(tmp_path / "table.csv", [known])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,13 @@ def evaluate_variants(
     episodes: int,
     done: Iterable[Variant] = (),
     tell: Callable[[list[Variant]], None] = lambda _: None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Variant]:
     """Evaluate every run at every value of an argument of its environment, without any further training.
 
     :param done: variants known already, which are not evaluated again
     :param tell: called with all variants so far after each new one
+    :param env_kwargs: other arguments of the environment, over those of the runs
     :raises UserError: for runs of different environments, or an argument or value that the environment refuses
     """
     environments = sorted({run.settings.env for run in runs})
@@ -70,17 +73,17 @@ def evaluate_variants(
             settings = run.settings
             if (settings.memory, settings.seed, value) in known:
                 continue
-            result = _evaluate(run, argument, value, episodes)
+            whole = int(value) if value == int(value) else value
+            result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
             identity = (settings.env, settings.memory, settings.seed, argument, value)
             found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
             tell(found)
     return found
 
 
-def _evaluate(run: LoadedRun, argument: str, value: float, episodes: int) -> Evaluation:
-    whole = int(value) if value == int(value) else value
+def _evaluate(run: LoadedRun, env_kwargs: Mapping[str, Any], episodes: int) -> Evaluation:
     n_envs = min(episodes, EVALUATION_ENVS)
-    return evaluate(run.model, lambda: run.make_environments(n_envs, env_kwargs={argument: whole}), episodes)
+    return evaluate(run.model, lambda: run.make_environments(n_envs, env_kwargs=env_kwargs), episodes)
 
 
 def write_variants(path: Path, variants: Sequence[Variant]) -> None:
