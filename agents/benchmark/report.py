@@ -95,8 +95,8 @@ class Report:
             ]
             found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
         if self.offline:
-            reference = self.offline[DECISION_TRANSFORMER]
-            rows = [[name, f"{1 / own.median:,.0f}", _ratio(own, reference)] for name, own in self.offline.items()]
+            baseline = self.offline[DECISION_TRANSFORMER]
+            rows = [[name, f"{1 / own.median:,.0f}", _ratio(own, baseline)] for name, own in self.offline.items()]
             title = f"Offline, updates per second ({WINDOWS} windows of {CONTEXT} steps)"
             found.append((title, ["", "updates/s", "against the Decision Transformer"], rows))
         for batch, costs in self.steps.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.amnesia import Amnesic
@@ -18,6 +17,7 @@ from rl_larnn.agents.memory_choice import short_name
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings, resolve_offline
 from rl_larnn.agents.offline.learning import CLOCK, learn
+from rl_larnn.agents.offline.result import OfflineResult, result_of
 from rl_larnn.agents.offline.snapshots import OfflineSession, load_checkpoint, load_settings, new_session
 from rl_larnn.agents.results import versions
 from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, write_json
@@ -27,40 +27,6 @@ from rl_larnn.envs.datasets import DatasetError
 
 #: Told what was chosen, where it goes and what to beware of, before the first update.
 Announce = Callable[[OfflineSettings, Path, list[str]], None]
-
-
-@dataclass(frozen=True)
-class OfflineResult:
-    """A finished offline run; what it shares with :class:`rl_larnn.agents.results.Result` has the same meaning.
-
-    :param updates: steps of the optimiser
-    :param target_return: the return that was asked for, or ``None`` where the agent was cloned
-    :param normalized_score: the mean return on the dataset's scale, 0 random play and 100 the expert; or ``None``
-    :param trials: updates and mean return of each trial during training
-    """
-
-    env: str
-    dataset: str
-    memory: str
-    seed: int
-    updates: int
-    wall_s: float
-    updates_per_s: float
-    target_return: float | None
-    eval_episodes: int
-    mean_return: float
-    std_return: float
-    mean_return_wiped: float
-    normalized_score: float | None
-    trials: list[list[float]]
-    parameters: int
-    device: str
-    threads: int
-    versions: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -177,26 +143,6 @@ def _finish(session: OfflineSession) -> OfflineRun:
     loaded = load_run(folder, device=run.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, run.eval_episodes)
     wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, run.eval_episodes)
-    references = learner.dataset.references
-    result = OfflineResult(
-        env=run.env,
-        dataset=session.settings.dataset,
-        memory=run.memory,
-        seed=run.seed,
-        updates=learner.updates,
-        wall_s=round(wall_s, 3),
-        updates_per_s=round(learner.updates / wall_s, 1),
-        target_return=run.recipe.target_return,
-        eval_episodes=run.eval_episodes,
-        mean_return=evaluation.mean,
-        std_return=evaluation.std,
-        mean_return_wiped=wiped.mean,
-        normalized_score=None if references is None else float(learner.dataset.normalized_score(evaluation.mean)),
-        trials=[list(trial) for trial in session.progress.trials],
-        parameters=sum(parameter.numel() for parameter in learner.model.policy.parameters()),
-        device=str(learner.model.device),
-        threads=run.threads,
-        versions=versions(),
-    )
+    result = result_of(session, evaluation, wiped, wall_s)
     write_json(folder / RESULT, result.to_json())
     return OfflineRun(folder, session.settings, result, evaluation)
