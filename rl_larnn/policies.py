@@ -318,6 +318,24 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         memory_output, state = _advance(self.actor_memory, features, state, episode_starts > 0.5)
         return self._distribution(memory_output), self._split(state)
 
+    def _predict(  # type: ignore[override]
+        self,
+        observation: Observation,
+        lstm_states: tuple[Tensor, ...],
+        episode_starts: Tensor,
+        deterministic: bool = False,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same actions as from :meth:`get_distribution`, without making a distribution."""
+        features, _ = self._features(observation)
+        state = _join(lstm_states, self._actor_like)
+        memory_output, state = _advance(self.actor_memory, features, state, episode_starts > 0.5)
+        return self._choose(memory_output, deterministic)[0], self._split(state)
+
+    def set_training_mode(self, mode: bool) -> None:
+        """See SB3, which goes through all modules at every single prediction, though the mode hardly ever changes."""
+        if mode != self.training:
+            super().set_training_mode(mode)
+
     def predict_values(  # type: ignore[override]
         self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
     ) -> Tensor:
