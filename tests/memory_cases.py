@@ -79,6 +79,11 @@ VARIANTS = [
     Case("aaren", {"clock": True}),
     Case("aaren", {"gate": True}),
     Case("aaren", {"recency": "gate", "phases": True, "clock": True, "gate": True, "heads": 2}),
+    Case("transformer", {"context": 4}),
+    Case("transformer", {"context": 1}),
+    Case("transformer", {"layers": 1, "context": 3}),
+    Case("transformer", {"layers": 3, "heads": 1, "context": 5}),
+    Case("transformer", {"tokens": (2, 1, 2), "context": 3}),
 ]
 
 CASES = DEFAULTS + VARIANTS

@@ -30,7 +30,7 @@ from torch import Tensor
 from rl_larnn.memories import MEMORIES, Memory
 from rl_larnn.state import State, leaves, rows, select
 
-STEPS = 12  # with the 6 before them, more than any window
+STEPS = 12  # with the 6 before them, more than the windows of all but the default Transformer
 EXAMPLES = settings(max_examples=3)  # for each of the cases, which are many
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -80,7 +80,11 @@ def recorded_scores() -> dict[str, Any]:
 # --- The panel
 
 
-@every_subject
+@pytest.mark.parametrize(
+    "subject",
+    [pytest.param(one, marks=pytest.mark.slow) if str(one) == "transformer" else one for one in PANEL],
+    ids=str,
+)
 def test_no_untrained_score_drops(subject: Subject) -> None:
     assert dropped(recorded_scores(), str(subject), "untrained", untrained_panel(str(subject))) == []
 

@@ -63,7 +63,7 @@ def test_with_other_weights_the_states_are_those_of_a_walk(memory: str, mode: st
                 walked.append(state)
             state = policy.act(buffer.observations[step], state, buffer.starts[step])[3]  # type: ignore[index]
     assert_same_states(buffer.states, walked)
-    if memory != "none":
+    if memory not in ("none", "transformer"):  # whose states hold inputs, which no weights change
         same = [torch.equal(one, two) for one, two in zip(leaves(buffer.states[5]), leaves(stored[5]), strict=True)]
         assert not all(same)
 

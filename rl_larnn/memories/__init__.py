@@ -12,6 +12,7 @@ from rl_larnn.memories.gru import Gru
 from rl_larnn.memories.larnn import Larnn
 from rl_larnn.memories.lstm import Lstm
 from rl_larnn.memories.none import NoMemory
+from rl_larnn.memories.transformer import Transformer
 from rl_larnn.memory import Memory
 
 MEMORIES: dict[str, type[Memory]] = {
@@ -21,6 +22,7 @@ MEMORIES: dict[str, type[Memory]] = {
     "lstm": Lstm,
     "larnn": Larnn,
     "aaren": Aaren,
+    "transformer": Transformer,
 }
 
 
@@ -82,6 +84,7 @@ __all__ = [
     "Lstm",
     "Memory",
     "NoMemory",
+    "Transformer",
     "build_memory",
     "find_memory",
     "memory_options",
