@@ -14,7 +14,8 @@ Differs from the paper, by switches (off, each leaves the paper's module):
   per head. The plain average (``recency="none"``, the paper's) is blind to order: it cannot tell a rising angle from a
   falling one. Heads begin with c from 1 to 0.005, and the last with c = -1: it raises what is old, and so holds on to
   what came first, however long ago. ``recency="gate"`` makes c a function of the token,
-  c_t = 0.005 sinh(theta + W x_t), which begins with W = 0: a forget gate that can also close the memory to what comes, per token.
+  c_t = 0.005 sinh(theta + W x_t), which begins with W = 0: a forget gate that can also close the memory to what
+  comes, per token.
 * ``phases=True`` turns the values by an angle per step of age, another one for each pair of features, so that a linear
   layer can tell what was shown how long ago (:mod:`rl_larnn.scan`). The angles begin evenly spread from 0 to pi; the
   last head, which keeps what came first, has none.
