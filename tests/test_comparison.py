@@ -53,6 +53,16 @@ def test_the_command_makes_the_same_choices() -> None:
     assert resolve(again) == settings
 
 
+def test_arguments_of_the_environment_are_part_of_a_choice() -> None:
+    drawn = TrainConfig("TMazePassive-10", "aaren", env_kwargs={"corridor": 7, "shortest": 2})
+    table = comparison_tables([Trained(resolve(drawn), 0.9, 0.5), trained(1, 0.4)])
+    typed = "`python scripts/train_agent.py --env TMazePassive-10-v0 --memory aaren"
+    assert table.splitlines()[4:] == [
+        f"| arguments=corridor=7 shortest=2 | 0 | 0.9 | 0.9 | 0.5 | {typed} --env-kwargs corridor=7 shortest=2` |",
+        f"| (one) | 1 | 0.4 | 0.4 | 0.5 | {typed}` |",
+    ]
+
+
 def test_what_a_recipe_has_come_to_say_since_is_taken_back() -> None:
     settings = resolve(TrainConfig("RepeatPreviousEasy", "aaren"))
     before = {key: value for key, value in settings.recipe.for_memory["aaren"].items() if key != "recency"}

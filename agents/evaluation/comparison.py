@@ -22,6 +22,9 @@ from rl_larnn.agents.runs import RESULT, read_json
 from rl_larnn.agents.values import format_value
 from rl_larnn.policies import MemoryActorCriticPolicy
 
+#: What is no setting, by the names that stand for it in a table.
+_ARGUMENTS, _INIT = "arguments", "init"
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -61,7 +64,7 @@ def comparison_tables(runs: Iterable[Trained]) -> str:
 
 
 def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
-    choices = [run.settings.choices() for run in runs]
+    choices = [_choices(run.settings) for run in runs]
     names = list(dict.fromkeys(name for own in choices for name in own))
     defaults = _defaults(memory)
     choices = [{name: own.get(name, defaults.get(name)) for name in names} for own in choices]
@@ -86,14 +89,21 @@ def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) 
 
 def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
-    usual, own = _recipe(settings.env, settings.memory), settings.choices()
+    usual, own = _recipe(settings.env, settings.memory), _choices(settings)
     own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
     parts = ["python scripts/train_agent.py", f"--env {settings.env}", f"--memory {settings.memory}"]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
-            flag = "-n " if name == "n_timesteps" else "--n-envs " if name == "n_envs" else f"--set {name}="
-            parts.append(f"{flag}{_text(own, name)}")
+            flags = {"n_timesteps": "-n ", "n_envs": "--n-envs ", _ARGUMENTS: "--env-kwargs ", _INIT: "--init "}
+            parts.append(f"{flags.get(name, f'--set {name}=')}{_text(own, name)}")
     return " ".join(parts)
+
+
+def _choices(settings: Settings) -> dict[str, Any]:
+    """The settings of a run, and what else was given: arguments of the environment, a run to begin with."""
+    arguments = " ".join(f"{key}={format_value(value)}" for key, value in settings.env_kwargs.items())
+    more = {_ARGUMENTS: arguments, _INIT: settings.init}
+    return {**settings.choices(), **{name: value for name, value in more.items() if value}}
 
 
 @cache
@@ -117,4 +127,6 @@ def _is_plain(value: Any) -> bool:
 
 def _text(choices: dict[str, Any], name: str) -> str:
     """A setting as it is typed; nothing for one that was not made."""
+    if name in (_ARGUMENTS, _INIT):
+        return str(choices.get(name) or "")
     return format_value(choices[name]) if name in choices else ""
