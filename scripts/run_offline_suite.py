@@ -16,7 +16,7 @@ from rich.live import Live
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, offline_jobs
 from rl_larnn.agents.offline.suite.page import summary, write_offline_page
-from rl_larnn.agents.offline.suite.run import run_offline_suite
+from rl_larnn.agents.offline.suite.run import check_at_once, run_offline_suite
 from rl_larnn.agents.offline.suite.sets import OFFLINE_SUITES, collect_missing, offline_suite
 from rl_larnn.agents.suite.view import failures, watcher
 
@@ -37,9 +37,10 @@ def main() -> int:
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs save a checkpoint, the table is written
     try:
-        sets = [one for one in offline_suite(arguments.suite) if any(text in one.id for text in arguments.only or [""])]
+        sets = offline_suite(arguments.suite, arguments.only)
         out = arguments.out or Path("runs") / f"offline-{arguments.suite}"
         jobs = offline_jobs(sets, arguments.contenders, arguments.seeds)
+        check_at_once(arguments.jobs)
         collect_missing(sets, partial(print, flush=True), progress_bar=True)
         if arguments.collect_only:
             return 0

@@ -169,7 +169,8 @@ def test_the_command_compares(call: Callable[..., Any], monkeypatch: pytest.Monk
     [
         (["--suite", "quik"], "unknown offline suite 'quik'; did you mean quick"),
         (["--contenders", "ppo"], "unknown contender 'ppo'"),
-        (["--jobs", "0", "--only", "nothing"], "expected at least 1 run at a time, got 0"),
+        (["--jobs", "0", "--only", "CartPole-POMDP/expert"], "expected at least 1 run at a time, got 0"),
+        (["--only", "nothing"], "no dataset of the suite quick is called nothing; there are CartPole/medium-replay-v0"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(call: Callable[..., Any], arguments: list[str], message: str) -> None:

@@ -23,8 +23,7 @@ def run_offline_suite(
     :raises UserError: if another suite is at the folder, or holds runs of other lengths there
     :raises KeyboardInterrupt: on Ctrl-C; what was done is kept
     """
-    if at_once < 1:
-        raise UserError(f"expected at least 1 run at a time, got {at_once}")
+    check_at_once(at_once)
     with only_one(out):
         for job in jobs:
             _refuse_other_lengths(job, out)
@@ -34,6 +33,12 @@ def run_offline_suite(
             records = [record_of(job, out) for job in jobs if job.finished(out)]
             write_rows(out / RESULTS, OfflineRecord, records)
     return records
+
+
+def check_at_once(number: int) -> None:
+    """:raises UserError: unless at least one run may be done at a time."""
+    if number < 1:
+        raise UserError(f"expected at least 1 run at a time, got {number}")
 
 
 def _refuse_other_lengths(job: OfflineJob, out: Path) -> None:

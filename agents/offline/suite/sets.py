@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rl_larnn.agents.collecting import CollectConfig, collect_datasets
 from rl_larnn.agents.collecting.config import find_stage
-from rl_larnn.agents.errors import unknown_name
+from rl_larnn.agents.errors import UserError, unknown_name
 from rl_larnn.envs.datasets import local_ids
 
 #: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
@@ -69,14 +69,20 @@ OFFLINE_SUITES: dict[str, Callable[[], list[OfflineSet]]] = {
 }
 
 
-def offline_suite(name: str) -> list[OfflineSet]:
+def offline_suite(name: str, only: Sequence[str] | None = None) -> list[OfflineSet]:
     """The datasets of a suite.
 
-    :raises UserError: for an unknown name, or an extra that is not installed
+    :param only: leave out those whose id holds none of these
+    :raises UserError: for an unknown name, or an extra that is not installed; or if nothing is left
     """
     if name not in OFFLINE_SUITES:
         raise unknown_name("offline suite", name, OFFLINE_SUITES)
-    return OFFLINE_SUITES[name]()
+    sets = OFFLINE_SUITES[name]()
+    chosen = [one for one in sets if any(text in one.id for text in only or [""])]
+    if not chosen:
+        raise UserError(f"no dataset of the suite {name} is called {' or '.join(only or [])}; there are "
+                        f"{', '.join(one.id for one in sets)}")  # fmt: skip
+    return chosen
 
 
 def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], progress_bar: bool = False) -> None:
