@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rl_larnn.agents.environments import load_normalization, normalized
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.evaluation.load import find_source, load_run
 from rl_larnn.agents.recipes import Recipe
 from rl_larnn.agents.runs import CONFIG, NORMALIZATION, OFFLINE, read_json
 
@@ -24,7 +24,7 @@ def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
 
     :raises UserError: if there is no agent there, or its environments were of another kind
     """
-    path = load_run(folder, "cpu").source / NORMALIZATION
+    path = find_source(Path(folder)) / NORMALIZATION
     if not path.exists():
         return normalized(env, recipe)
     loaded = load_normalization(path, env, training=True)

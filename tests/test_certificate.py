@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +23,7 @@ from rl_larnn.agents.evaluation.certificate.words import markdown
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.training import TrainConfig, train
 from tests.certificate_cases import Echo, First, Lag, Present, side_by_side
+from tests.script_cases import caller
 from tests.toy_envs import RandomSpaces, RecallFirst
 
 # ---------------------------------------------------------------------- the whole
@@ -145,17 +144,7 @@ def test_the_script_certifies_a_run(
     settings = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
     run = tmp_path / "run"
     train(TrainConfig("CartPole-POMDP", "gru", 64, n_envs=2, settings=settings, eval_episodes=1, run_dir=run))
-    path = Path(__file__).resolve().parents[1] / "scripts" / "certify.py"
-    spec = importlib.util.spec_from_file_location("script_certify", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scripts/certify.py", *arguments])
-        capsys.readouterr()
-        return script.main(), *capsys.readouterr()
-
+    call = caller("certify", monkeypatch, capsys)
     status, out, err = call(str(run), "--episodes", "32", "--search-steps", "2048", "--budget", "5")
     # An agent that has hardly learned says nothing about the environment.
     assert (status, err) == (0, "") and "environment: cannot tell" in out and "written:" in out

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,8 +38,8 @@ from rl_larnn.envs.datasets import (
     open_dataset,
 )
 from tests.dataset_cases import assert_same_episodes, cartpole, store_in
+from tests.script_cases import Call, caller
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "collect_dataset.py"
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
 
 
@@ -345,22 +343,11 @@ def test_neither_twin_is_overwritten(store: Path, behaviour: Path) -> None:
 
 
 @pytest.fixture
-def call(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run the script's main; exit status, stdout and stderr back."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scripts/collect_dataset.py", *arguments])
-        spec = importlib.util.spec_from_file_location("script_collect_dataset", SCRIPT)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        capsys.readouterr()
-        return module.main(), *capsys.readouterr()
-
-    return run
+def call(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller("collect_dataset", monkeypatch, capsys)
 
 
-def test_the_command_stores_and_says_what(call: Callable[..., Any], behaviour: Path, store: Path) -> None:
+def test_the_command_stores_and_says_what(call: Call, behaviour: Path, store: Path) -> None:
     shared = ["--env", "CartPole-POMDP", "--agent", str(behaviour), "--episodes", "4"]
     status, out, err = call(*shared, "--level", "medium", "--name", "some", "--seed", "3")
     assert (status, err) == (0, "")
@@ -381,7 +368,7 @@ def test_the_command_stores_and_says_what(call: Callable[..., Any], behaviour: P
     assert err.count("\n") == 1
 
 
-def test_the_command_collects_recall(call: Callable[..., Any]) -> None:
+def test_the_command_collects_recall(call: Call) -> None:
     arguments = ["--env", "TMazePassive-10", "--env-kwargs", "corridor=15", "--reference-episodes", "5"]
     status, out, err = call(*arguments, "--level", "mixed", "--quality", "1", "--episodes", "3")
     assert (status, err) == (0, "") and "TMazePassive-10-corridor-15/mixed100-v0" in out
@@ -400,9 +387,7 @@ def test_the_command_collects_recall(call: Callable[..., Any]) -> None:
         (["--env", "CartPole-v1", "--episode", "3"], "unrecognized arguments: --episode 3; see --help"),
     ],
 )
-def test_bad_input_gets_one_line_and_status_2(
-    call: Callable[..., Any], store: Path, arguments: list[str], message: str
-) -> None:
+def test_bad_input_gets_one_line_and_status_2(call: Call, store: Path, arguments: list[str], message: str) -> None:
     status, out, err = call(*arguments)
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
     assert not list(store.rglob("*.hdf5"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from rl_larnn.agents.collecting import CollectConfig
+from rl_larnn.agents.collecting.config import find_stage
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import RESULTS, read_rows
 from rl_larnn.agents.evaluation.tables import MISSING
@@ -23,8 +22,8 @@ from rl_larnn.agents.offline.suite.sets import KINDS, OFFLINE_SUITES, OfflineSet
 from rl_larnn.agents.suite.job import execute
 from rl_larnn.envs.datasets import local_ids
 from tests.dataset_cases import store_in
+from tests.script_cases import Call, caller
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "run_offline_suite.py"
 RECALL = OfflineSet(
     "TMazePassive-10-corridor-4/mixed50-v0",
     "recall",
@@ -62,8 +61,6 @@ def test_every_set_is_what_its_collection_makes(name: str) -> None:
     ids = [one.id for one in sets]
     assert len(set(ids)) == len(ids) and {one.kind for one in sets} == set(KINDS)
     for one in sets:
-        from rl_larnn.agents.collecting.config import find_stage
-
         made = find_stage(one.config).dataset_ids(one.config)
         assert one.id in made.values()
         # Of twins the last is what the learner of the masked task sees.
@@ -138,22 +135,11 @@ def test_the_page_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run the script's main; exit status, stdout and stderr back."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scripts/run_offline_suite.py", *arguments])
-        spec = importlib.util.spec_from_file_location("script_run_offline_suite", SCRIPT)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        capsys.readouterr()
-        return module.main(), *capsys.readouterr()
-
-    return run
+def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller("run_offline_suite", monkeypatch, capsys)
 
 
-def test_the_command_compares(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_compares(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """In processes of its own, from a store that is still empty."""
     monkeypatch.setitem(OFFLINE_SUITES, "quick", lambda: [RECALL, replace(RECALL, id="other/x-v0")])
     arguments = ["--contenders", "gru", "bc", "--seeds", "0", "--only", "corridor"]
@@ -173,7 +159,7 @@ def test_the_command_compares(call: Callable[..., Any], monkeypatch: pytest.Monk
         (["--only", "nothing"], "no dataset of the suite quick is called nothing; there are CartPole/medium-replay-v0"),
     ],
 )
-def test_bad_input_gets_one_line_and_status_2(call: Callable[..., Any], arguments: list[str], message: str) -> None:
+def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], message: str) -> None:
     status, out, err = call(*arguments)
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,8 @@ from rl_larnn.agents.training import TrainConfig, resume, train
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Amount, Columns, Dataset, collect, load_dataset, random_behaviour, store_minari
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, store_in, write_d4rl
+from tests.script_cases import SCRIPTS, Call, caller
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train_offline.py"
 RECALL, RANDOM = "TMazePassive-10-corridor-5/mixed50-v0", "CartPole-POMDP/random-v0"
 TINY: dict[str, Any] = {"hidden_size": 8, "batch_size": 4}
 
@@ -313,25 +312,14 @@ def test_a_target_far_outside_the_data_is_warned_of(inside: Path) -> None:
 
 
 @pytest.fixture
-def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run the script's main; exit status, stdout and stderr back."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scripts/train_offline.py", *arguments])
-        spec = importlib.util.spec_from_file_location("script_train_offline", SCRIPT)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        capsys.readouterr()
-        return module.main(), *capsys.readouterr()
-
-    return run
+def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller("train_offline", monkeypatch, capsys)
 
 
 SHORT = ["--memory", "gru", "-n", "4", "--eval-episodes", "3", "--no-progress", "--set", "batch_size=4"]
 
 
-def test_the_command_trains_and_says_what(call: Callable[..., Any]) -> None:
+def test_the_command_trains_and_says_what(call: Call) -> None:
     status, out, err = call("--dataset", RECALL, *SHORT, "--target-return", "9", "--seed", "3")
     assert status == 0 and err.startswith("warning: the target return 9 is far outside") and err.count("\n") == 1
     folder = "runs/TMazePassive-10-corridor-5-mixed50-v0/gru-s3"
@@ -362,13 +350,24 @@ def test_the_command_trains_and_says_what(call: Callable[..., Any]) -> None:
         (["--dataset", RECALL, "--target-return", "nan"], "finite"),
     ],
 )
-def test_bad_input_gets_one_line_and_status_2(call: Callable[..., Any], arguments: list[str], message: str) -> None:
+def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], message: str) -> None:
     status, out, err = call(*arguments)
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
 
 
 def test_ctrl_c_says_how_to_go_on(inside: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--dataset", RECALL, "--memory", "gru", "-n", "100000", "--eval-freq", "0"]
+    command = [
+        sys.executable,
+        str(SCRIPTS / "train_offline.py"),
+        "--dataset",
+        RECALL,
+        "--memory",
+        "gru",
+        "-n",
+        "100000",
+        "--eval-freq",
+        "0",
+    ]
     process = subprocess.Popen(
         [*command, "--run-dir", "run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -7,10 +7,8 @@ The scores are recorded in ``tests/data/probes.json``. Where a change is meant t
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -43,6 +41,7 @@ from rl_larnn.agents.evaluation.probes.readout import explained, recall, ridge
 from rl_larnn.agents.evaluation.probes.streams import BLANK, Stream, balancing
 from rl_larnn.agents.evaluation.probes.table import backwards, count, earlier, first
 from rl_larnn.memory import Memory
+from tests.script_cases import Call, caller
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests" / "data" / "probes.json"
@@ -387,23 +386,10 @@ def test_progress_goes_from_nothing_to_all() -> None:
     assert list(panel) == ["none", "elman"] and panel["elman"].untrained["lag 1"] > 0.9 and not panel["elman"].fitted
 
 
-Call = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the script in an empty folder; exit status, stdout and stderr back."""
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("script_probe_memory", ROOT / "scripts" / "probe_memory.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scripts/probe_memory.py", *arguments])
-        return script.main(), *capsys.readouterr()
-
-    return run
+    return caller("probe_memory", monkeypatch, capsys)
 
 
 def test_the_script_prints_and_writes(call: Call, tmp_path: Path) -> None:

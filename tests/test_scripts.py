@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -11,35 +10,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+from tests.script_cases import SCRIPTS, Call, caller
+
 TINY = ["n_steps=16", "batch_size=32", "n_epochs=1", "seq_len=16", "hidden_size=8"]
 TRAIN = ["--env", "CartPole-POMDP", "--memory", "gru", "--n-envs", "2", "--device", "cpu", "--eval-episodes", "2"]
 TRAIN += [part for pair in TINY for part in ("--set", pair)]
 
-Call = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a script's main in an empty working directory; exit status, stdout and stderr back."""
+    """Runs the script of a name in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-
-    def run(name: str, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [f"scripts/{name}.py", *arguments])
-        spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        capsys.readouterr()
-        status = module.main()
-        return status, *capsys.readouterr()
-
-    return run
+    return lambda name, *arguments: caller(name, monkeypatch, capsys)(*arguments)
 
 
 def test_train_then_evaluate(call: Call, tmp_path: Path) -> None:

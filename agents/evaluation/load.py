@@ -67,6 +67,14 @@ class LoadedRun:
         return load_normalization(self.source / NORMALIZATION, env, training=False)
 
 
+def find_source(folder: Path) -> Path:
+    """The folder with the model of a run: the run's own or, while training is unfinished, its checkpoint.
+
+    :raises UserError: if there is neither
+    """
+    return folder if (folder / MODEL).exists() else find_checkpoint(folder)
+
+
 def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     """Load the agent of a run: the final one or, of a run that is not finished, that of its last checkpoint.
 
@@ -74,5 +82,5 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     """
     folder = Path(folder)
     settings = load_settings(folder)
-    source = folder if (folder / MODEL).exists() else find_checkpoint(folder)
+    source = find_source(folder)
     return LoadedRun(folder, source, settings, load_model(source / MODEL, None, device, settings.memory))

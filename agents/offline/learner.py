@@ -140,7 +140,6 @@ def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.nd
     if scale is not None:
         returns /= np.sqrt(scale.ret_rms.var + scale.epsilon)
     columns = dataset.columns
-    number = np.repeat(np.arange(len(columns.lengths)), columns.lengths)
-    left = (columns.starts + columns.lengths)[number] - np.arange(dataset.steps)
-    returns[columns.truncated[number] & (gamma**left > _MISSING)] = np.nan
+    left = (columns.starts + columns.lengths)[columns.numbers] - np.arange(dataset.steps)
+    returns[columns.truncated[columns.numbers] & (gamma**left > _MISSING)] = np.nan
     return returns

@@ -57,13 +57,12 @@ def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: f
     divides, get the variance of the running discounted return, as the normaliser would have measured it.
     """
     columns = dataset.columns
-    number = np.repeat(np.arange(len(columns.lengths)), columns.lengths)
     for statistics in [env.ret_rms, *(pair[0] for pair in (_pairs(env, {}) if env.norm_obs else ()))]:
         statistics.count = 0  # a fresh one counts a little of a unit normal
     for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
         rows = np.arange(first, min(first + _SLICE, dataset.steps))
         seen = as_seen(
-            windows_of(columns, rows[None], number[rows][None], np.ones((1, len(rows)), bool)), dataset, recipe
+            windows_of(columns, rows[None], columns.numbers[rows][None], np.ones((1, len(rows)), bool)), dataset, recipe
         )
         for statistics, values in _pairs(env, seen):
             statistics.update(values[0].astype(np.float64))

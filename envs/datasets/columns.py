@@ -78,6 +78,11 @@ class Columns:
         return np.concatenate([[0], np.cumsum(self.lengths[:-1])]).astype(np.int64)
 
     @cached_property
+    def numbers(self) -> np.ndarray:
+        """(N,) which episode each step belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
     def returns(self) -> np.ndarray:
         """(E,) undiscounted return of each episode."""
         return np.add.reduceat(self.rewards, self.starts)

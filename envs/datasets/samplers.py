@@ -45,15 +45,14 @@ class WindowSampler:
         self.length, self.batch_size = length, batch_size
         self._generator = np.random.default_rng(seed)
         self._columns = dataset.columns
-        self._episode_of = np.repeat(np.arange(len(dataset.episodes)), dataset.columns.lengths)
 
     def sample(self) -> Windows:
         """The next batch."""
-        return self.at(self._generator.integers(len(self._episode_of), size=self.batch_size))
+        return self.at(self._generator.integers(len(self._columns.numbers), size=self.batch_size))
 
     def at(self, first: np.ndarray) -> Windows:
         """The windows that begin at the given rows (B,) of the dataset, 0 to N - 1."""
-        return gather(self._columns, first, self._episode_of[first], self.length)
+        return gather(self._columns, first, self._columns.numbers[first], self.length)
 
     def state(self) -> dict[str, Any]:
         """Where it is, as plain data."""
@@ -126,7 +125,7 @@ class StreamSampler:
         self._columns = dataset.columns
         self._generator = np.random.default_rng(seed)
         row = self._generator.integers(dataset.steps, size=n_streams)
-        self._episodes = np.searchsorted(self._columns.starts, row, side="right") - 1
+        self._episodes = self._columns.numbers[row]
         self._rows = row  # of the next step of each stream
 
     def sample(self) -> Windows:
