@@ -16,14 +16,17 @@ class Interrupted(KeyboardInterrupt):
     """Training was stopped by a signal; its last checkpoint can be resumed.
 
     :param folder: the run's folder
-    :param steps: environment steps that the checkpoint has learned from
-    :param number: the signal, SIGINT (Ctrl-C) or SIGTERM
+    :param steps: how much the checkpoint has learned from
+    :param number: the signal, SIGINT (Ctrl-C, the default) or SIGTERM
+    :param unit: what is counted: steps of the environment, or updates
     """
 
-    def __init__(self, folder: Path, steps: int, number: int = signal.SIGINT) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; checkpoint at step {steps} in {folder}")
+    def __init__(self, folder: Path, steps: int, number: int | None = None, unit: str = "step") -> None:
+        number = signal.SIGINT if number is None else number
+        super().__init__(f"stopped by {signal.Signals(number).name}; checkpoint at {unit} {steps} in {folder}")
         self.folder = folder
         self.steps = steps
+        self.unit = unit
         self.number = int(number)
 
     @property

@@ -52,7 +52,7 @@ def _stop(session: Session, checkpoints: CheckpointCallback, number: int | None,
     if fit:
         save_checkpoint(session)
     steps = session.model.num_timesteps if fit else checkpoints.saved_at or 0
-    raise Interrupted(session.folder, steps, *(() if number is None else (number,)))
+    raise Interrupted(session.folder, steps, number)
 
 
 def _non_finite(session: Session, checkpoints: CheckpointCallback, error: NonFiniteError) -> str:

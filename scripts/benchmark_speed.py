@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from command_line import Parser, script
 from rl_larnn.agents.benchmark.acting import measure_steps
 from rl_larnn.agents.benchmark.offline import measure_updates
 from rl_larnn.agents.benchmark.report import Report, markdown
@@ -23,7 +24,7 @@ PARTS = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Contestants take turns; ratios are medians over rounds, with spread.")
+    parser = Parser("Contestants take turns; ratios are medians over rounds, with spread.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes: under 2 minutes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure (all)")
     parser.add_argument("--env", default="CartPole-POMDP-v0", help="environment to train on (CartPole-POMDP-v0)")
@@ -63,12 +64,12 @@ def measure(arguments: argparse.Namespace, console: Console) -> Report:
     return report
 
 
-def main() -> int:
+@script()
+def main() -> None:
     arguments, console = parse_arguments(), Console()
     torch.set_num_threads(arguments.threads)
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        print("error: --device cuda needs a GPU that torch can use, and there is none", file=sys.stderr)
-        return 2
+        raise UserError("--device cuda needs a GPU that torch can use, and there is none")
     report = measure(arguments, console)
     machine = report.machine()
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()))
@@ -77,17 +78,12 @@ def main() -> int:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    try:
-        if arguments.json:
-            arguments.json.write_text(json.dumps(report.as_data(), indent=1))
-        if arguments.markdown:
-            arguments.markdown.write_text(markdown(report.tables()) + "\n")
-        if arguments.plot:
-            report.plot(arguments.plot)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.as_data(), indent=1))
+    if arguments.markdown:
+        arguments.markdown.write_text(markdown(report.tables()) + "\n")
+    if arguments.plot:
+        report.plot(arguments.plot)
 
 
 if __name__ == "__main__":

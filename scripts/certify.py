@@ -6,23 +6,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 
+from command_line import Parser, script
 from rl_larnn.agents.bars import share_bar
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.certificate import Certificate, certify, paragraph, save_certificate
 from rl_larnn.agents.evaluation.load import load_run
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="One page on an environment, an agent and its memory.", allow_abbrev=False)
+    parser = Parser("One page on an environment, an agent and its memory.")
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, such as runs/CartPole-POMDP-v0/aaren-s0")
     parser.add_argument("--budget", type=float, default=150.0, metavar="SECONDS", help="time to spend, roughly (150)")
     parser.add_argument("--episodes", type=int, help="episodes behind every score; default: what fits into the time")
@@ -53,23 +47,17 @@ def run_certificate(arguments: argparse.Namespace) -> Certificate:
         )
 
 
-def main() -> int:
+@script()
+def main() -> None:
     torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
-    try:
-        arguments = parse_arguments()
-        certificate = run_certificate(arguments)
-        files = save_certificate(certificate, arguments.out or arguments.run)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    arguments = parse_arguments()
+    certificate = run_certificate(arguments)
+    files = save_certificate(certificate, arguments.out or arguments.run)
     print(f"environment: {certificate.environment.verdict}")
     print(f"agent uses its memory: {certificate.memory.verdict}\n")
     print(f"{paragraph(certificate)}\n")
     for path in files:
         print(f"written: {path}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,26 +4,19 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
+from command_line import Parser, next_command, script, typed
 from rl_larnn.agents.collecting import LEVELS, CollectConfig, Stored, collect_datasets
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.values import parse_pairs
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Collect a dataset for offline learning into Minari's store.", allow_abbrev=False)
+    parser = Parser("Collect a dataset for offline learning into Minari's store.")
     parser.add_argument("--env", required=True, help="what the learner will see; a masked task is stored unmasked too")
     parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--level", choices=LEVELS, help="default expert; mixed: expert or random, by --quality")
@@ -43,8 +36,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run_collection(arguments: argparse.Namespace) -> list[Stored]:
-    given = {key: value for key, value in vars(arguments).items() if value is not None}
-    bar, env_kwargs = not given.pop("no_progress"), parse_pairs(given.pop("env_kwargs"), "--env-kwargs")
+    given = typed(arguments)
+    bar, env_kwargs = not given.pop("no_progress"), parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
     return collect_datasets(CollectConfig(**given, env_kwargs=env_kwargs, progress_bar=bar), announce)
 
 
@@ -66,19 +59,12 @@ def report(stored: Stored) -> None:
     print(f"stored in {stored.folder}")
 
 
-def main() -> int:
-    try:
-        all_stored = run_collection(parse_arguments())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+@script()
+def main() -> None:
+    all_stored = run_collection(parse_arguments())
     for stored in all_stored:
         report(stored)
-    script = shlex.quote(str(Path(sys.argv[0]).with_name("train_offline.py")))
-    print(f"train: python {script} --dataset {all_stored[-1].dataset.name}")
-    return 0
+    print(f"train: {next_command('train_offline.py', '--dataset', all_stored[-1].dataset.name)}")
 
 
 if __name__ == "__main__":

@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from rl_larnn.agents.errors import UserError
+from command_line import Parser, script
 from rl_larnn.agents.evaluation.comparison import comparison_tables, read_run
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Tables of runs by their settings, as Markdown.")
+@script()
+def main() -> None:
+    parser = Parser("Tables of runs by their settings, as Markdown.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    try:
-        print(comparison_tables([read_run(folder) for folder in parser.parse_args().runs]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(comparison_tables([read_run(folder) for folder in parser.parse_args().runs]))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
-from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.utils import set_random_seed
 
+from command_line import Parser, script
 from rl_larnn.agents.environments import reward_threshold
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.amnesia import Amnesic
@@ -21,13 +21,8 @@ from rl_larnn.agents.evaluation.report import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Evaluate the agent of a run on fresh episodes.", allow_abbrev=False)
+    parser = Parser("Evaluate the agent of a run on fresh episodes.")
     parser.add_argument("run", metavar="RUN", help="run folder, such as runs/CartPole-POMDP-v0/larnn-s0")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the likeliest")
@@ -68,15 +63,9 @@ def report(run: LoadedRun, evaluation: Evaluation, wiped: Evaluation) -> None:
     Console(soft_wrap=True, highlight=False).print(table)
 
 
-def main() -> int:
-    try:
-        run_evaluation(parse_arguments())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+@script()
+def main() -> None:
+    run_evaluation(parse_arguments())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import gymnasium as gym
 from tqdm import tqdm
 
+from command_line import Parser, script
 from rl_larnn.envs import TASKS, find_task, resolve_id
 from rl_larnn.envs.floor import SearchSettings, find_floor, random_score
 from rl_larnn.envs.measure import ROUNDING, STANDARD_ERRORS, Check, check, pending, steps_of
@@ -21,7 +22,7 @@ QUICK = SearchSettings(generations=4, population=8, elite=3, episodes=2, restart
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = Parser((__doc__ or "").splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--env", help="environment id, for example CartPole-POMDP")
     what.add_argument("--all", action="store_true", help="every score of the table that is computed; 1 if one is off")
@@ -84,14 +85,14 @@ def _line(check: Check) -> str:
     return f"{check.task:35} {check.name:8} stated {stated:20} measured {measured:20} {verdict}"
 
 
+@script(ValueError, TypeError, gym.error.Error)
 def main() -> int:
     """Returns the exit status: 1 for a score that is off, 2 for bad input."""
-    try:
-        arguments = parse_arguments()
-        return measure_all(arguments.quick) if arguments.all else measure(arguments) or 0
-    except (ValueError, TypeError, gym.error.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    arguments = parse_arguments()
+    if arguments.all:
+        return measure_all(arguments.quick)
+    measure(arguments)
+    return 0
 
 
 if __name__ == "__main__":

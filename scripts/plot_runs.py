@@ -12,13 +12,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rl_larnn.agents.errors import UserError
+from command_line import Parser, script
 from rl_larnn.agents.evaluation.plots import plot_curves
 from rl_larnn.agents.runs import RESULT, read_json
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Learning curves and results of runs on one environment.")
+    parser = Parser("Learning curves and results of runs on one environment.")
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="picture to write (curves.png)")
     return parser.parse_args()
@@ -48,16 +48,12 @@ def results_table(folders: list[Path]) -> Table:
     return table
 
 
-def main() -> int:
+@script()
+def main() -> None:
     arguments = parse_arguments()
-    try:
-        plot_curves(arguments.runs, arguments.out)
-        Console().print(results_table(arguments.runs))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    plot_curves(arguments.runs, arguments.out)
+    Console().print(results_table(arguments.runs))
     print(f"curves: {arguments.out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,25 +6,20 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from rich.console import Console
 from rich.table import Column, Table
 
+from command_line import Parser, script
 from rl_larnn.agents.bars import share_bar
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.probes import PANEL, PROBES, Scores, Subject, measure_panel, rows, writer
 from rl_larnn.agents.values import parse_pairs
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Linear readouts of what a memory was shown, untrained and fitted.", allow_abbrev=False)
+    parser = Parser("Linear readouts of what a memory was shown, untrained and fitted.")
     parser.add_argument("--memory", nargs="+", metavar="NAME", help="names or package.module:Class; default: the panel")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="option of the one memory")
     parser.add_argument("--probes", nargs="+", choices=PROBES, default=list(PROBES), metavar="P", help="default: all")
@@ -52,27 +47,21 @@ def measure(arguments: argparse.Namespace) -> dict[str, Scores]:
         )
 
 
-def main() -> int:
+@script()
+def main() -> None:
     torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
-    try:
-        arguments = parse_arguments()
-        writers = [writer(path) for path in arguments.out]
-        panel = measure(arguments)
-        header, cells = rows(panel)
-        # Long names break between options only.
-        widest = max(len(word) for name, *_ in cells for word in name.split())
-        table = Table(Column(header[0], min_width=widest), *header[1:], box=None, padding=(0, 1, 0, 0))
-        for row in cells:
-            table.add_row(*row)
-        Console(soft_wrap=True, highlight=False).print(table, "\n0: chance, 1: all of it")
-        for write in writers:
-            write(panel)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    arguments = parse_arguments()
+    writers = [writer(path) for path in arguments.out]
+    panel = measure(arguments)
+    header, cells = rows(panel)
+    # Long names break between options only.
+    widest = max(len(word) for name, *_ in cells for word in name.split())
+    table = Table(Column(header[0], min_width=widest), *header[1:], box=None, padding=(0, 1, 0, 0))
+    for row in cells:
+        table.add_row(*row)
+    Console(soft_wrap=True, highlight=False).print(table, "\n0: chance, 1: all of it")
+    for write in writers:
+        write(panel)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from command_line import Parser, script
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.page import read_heading, write_page
 from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves
@@ -14,30 +15,25 @@ from rl_larnn.agents.evaluation.tables import summary_table
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=f"Rebuild README.md and its pictures from {RESULTS} and {CURVES}.")
+    parser = Parser(f"Rebuild README.md and its pictures from {RESULTS} and {CURVES}.")
     parser.add_argument("folder", type=Path, help=f"folder with {RESULTS} and, for learning curves, {CURVES}")
     parser.add_argument("--title", help="heading of the page (that of the page in the folder)")
     parser.add_argument("--command", help="command that reproduces the runs (that of the page in the folder)")
     return parser.parse_args()
 
 
-def main() -> int:
+@script()
+def main() -> None:
     arguments = parse_arguments()
     folder = arguments.folder
-    try:
-        records = read_results(folder / RESULTS)
-        curves = read_suite_curves(folder / CURVES) if (folder / CURVES).exists() else []
-        title, command = read_heading(folder) or (f"Results of {folder.resolve().name}", None)
-        command = arguments.command or command
-        if command is None:
-            raise UserError(f"expected --command: {folder} has no page yet that names the command behind its runs")
-        page = write_page(folder, records, curves, arguments.title or title, command)
-        print(summary_table(records))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"page: {page}")
-    return 0
+    records = read_results(folder / RESULTS)
+    curves = read_suite_curves(folder / CURVES) if (folder / CURVES).exists() else []
+    title, command = read_heading(folder) or (f"Results of {folder.resolve().name}", None)
+    command = arguments.command or command
+    if command is None:
+        raise UserError(f"expected --command: {folder} has no page yet that names the command behind its runs")
+    page = write_page(folder, records, curves, arguments.title or title, command)
+    print(f"{summary_table(records)}\npage: {page}")
 
 
 if __name__ == "__main__":

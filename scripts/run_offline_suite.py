@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from rl_larnn.agents.errors import UserError
+from command_line import Parser, script, status_of
 from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, offline_jobs
 from rl_larnn.agents.offline.suite.page import summary, write_offline_page
 from rl_larnn.agents.offline.suite.run import check_at_once, run_offline_suite
@@ -22,10 +21,11 @@ from rl_larnn.agents.suite.view import failures, watcher
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Every dataset x learner x seed; start it again to go on.")
+    parser = Parser("Every dataset x learner x seed; start it again to go on.")
     parser.add_argument("--suite", default="quick", help=f"{' or '.join(OFFLINE_SUITES)} (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="datasets whose name holds one of these")
-    parser.add_argument("--contenders", nargs="+", default=list(OFFLINE_CONTENDERS), help=" ".join(OFFLINE_CONTENDERS))
+    known = ", ".join(OFFLINE_CONTENDERS).replace("%", "%%")
+    parser.add_argument("--contenders", nargs="+", default=list(OFFLINE_CONTENDERS), help=f"default: {known}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (2)")
     parser.add_argument("--collect-only", action="store_true", help="collect the datasets that are missing, and stop")
@@ -33,34 +33,24 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@script(goes_on=True)
 def main() -> int:
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs save a checkpoint, the table is written
-    try:
-        sets = offline_suite(arguments.suite, arguments.only)
-        out = arguments.out or Path("runs") / f"offline-{arguments.suite}"
-        jobs = offline_jobs(sets, arguments.contenders, arguments.seeds)
-        check_at_once(arguments.jobs)
-        collect_missing(sets, partial(print, flush=True), progress_bar=True)
-        if arguments.collect_only:
-            return 0
-        with Live(console=Console(stderr=True), auto_refresh=False) as live:
-            watch = watcher(jobs, out, live, partial(print, flush=True))
-            records = run_offline_suite(jobs, out, arguments.jobs, watch)
-        if records:
-            command = shlex.join(["python", "scripts/run_offline_suite.py", *sys.argv[1:]])
-            page = write_offline_page(out, sets, records, f"Offline suite {arguments.suite}", command)
-            print(f"{summary(sets, records)}\n\npage: {page}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"stopped; go on with: {shlex.join(['python', *sys.argv])}", file=sys.stderr)
-        return 130
-    failed = failures(jobs, out)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    sets = offline_suite(arguments.suite, arguments.only)
+    out = arguments.out or Path("runs") / f"offline-{arguments.suite}"
+    jobs = offline_jobs(sets, arguments.contenders, arguments.seeds)
+    check_at_once(arguments.jobs)
+    collect_missing(sets, partial(print, flush=True), progress_bar=True)
+    if arguments.collect_only:
+        return 0
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+        watch = watcher(jobs, out, live, partial(print, flush=True))
+        records = run_offline_suite(jobs, out, arguments.jobs, watch)
+    if records:
+        command = shlex.join(["python", "scripts/run_offline_suite.py", *sys.argv[1:]])
+        page = write_offline_page(out, sets, records, f"Offline suite {arguments.suite}", command)
+        print(f"{summary(sets, records)}\n\npage: {page}")
+    return status_of(failures(jobs, out))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from rl_larnn.agents.errors import UserError
+from command_line import Parser, script, status_of
 from rl_larnn.agents.evaluation.page import write_page
 from rl_larnn.agents.evaluation.tables import summary_table
 from rl_larnn.agents.suite.jobs import jobs_of
@@ -23,7 +22,7 @@ from rl_larnn.agents.suite.view import failures, watcher
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Every task x memory x seed; start it again to go on where it was.")
+    parser = Parser("Every task x memory x seed; start it again to go on where it was.")
     parser.add_argument("--suite", default="quick", help="quick, standard or a .toml file (quick)")
     parser.add_argument("--memories", nargs="+", default=list(CONTENDERS), help=f"default: {' '.join(CONTENDERS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -34,30 +33,20 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@script(goes_on=True)
 def main() -> int:
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs save a checkpoint, tables are written
-    try:
-        suite = find_suite(arguments.suite)
-        out = arguments.out or Path("runs") / f"suite-{suite.name}"
-        jobs = jobs_of(suite, arguments.memories, arguments.seeds)
-        options = Options(arguments.engine, arguments.jobs, arguments.address)
-        with Live(console=Console(stderr=True), auto_refresh=False) as live:
-            records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live, partial(print, flush=True)))
-        if any(record.score is not None for record in records):
-            command = shlex.join(["python", "scripts/run_suite.py", *sys.argv[1:]])
-            page = write_page(out, records, points, f"Suite {suite.name}", command)
-            print(f"{summary_table(records)}\n\npage: {page}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"stopped; go on with: {shlex.join(['python', *sys.argv])}", file=sys.stderr)
-        return 130
-    failed = failures(jobs, out)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    suite = find_suite(arguments.suite)
+    out = arguments.out or Path("runs") / f"suite-{suite.name}"
+    jobs = jobs_of(suite, arguments.memories, arguments.seeds)
+    options = Options(arguments.engine, arguments.jobs, arguments.address)
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+        records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live, partial(print, flush=True)))
+    if any(record.score is not None for record in records):
+        command = shlex.join(["python", "scripts/run_suite.py", *sys.argv[1:]])
+        page = write_page(out, records, points, f"Suite {suite.name}", command)
+        print(f"{summary_table(records)}\n\npage: {page}")
+    return status_of(failures(jobs, out))
 
 
 if __name__ == "__main__":

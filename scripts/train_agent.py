@@ -7,25 +7,19 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
+from command_line import Parser, next_command, refuse_beside_resume, script, typed
 from rl_larnn.agents.config import VEC_ENVS, Settings
-from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.report import reference_rows
 from rl_larnn.agents.training import Run, TrainConfig, resume, train
 from rl_larnn.agents.values import parse_pairs
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Train a memory agent on a Gymnasium environment.", allow_abbrev=False)
+    parser = Parser("Train a memory agent on a Gymnasium environment.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--env", help="any Gymnasium id, or one of ours in short: CartPole-POMDP")
     what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
@@ -48,14 +42,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run_training(arguments: argparse.Namespace) -> Run:
-    given = {key: value for key, value in vars(arguments).items() if value is not None and value != []}
+    given = typed(arguments)
     bar = not given.pop("no_progress")
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
         env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
         return train(TrainConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce)
-    if refused := sorted("--" + name.replace("_", "-") for name in given.keys() - {"resume", "n_timesteps", "device"}):
-        raise UserError(f"--resume takes all but -n and --device from the run itself, got {', '.join(refused)} as well")
+    refuse_beside_resume(given, {"n_timesteps", "device"})
     return resume(given["resume"], given.get("n_timesteps"), given.get("device"), bar, announce)
 
 
@@ -77,22 +70,12 @@ def report(run: Run) -> None:
     table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
     Console().print(table)
     print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}")
-    print(f"evaluate:    python {shlex.quote(str(Path(sys.argv[0]).with_name('evaluate_agent.py')))} {folder}")
+    print(f"evaluate:    {next_command('evaluate_agent.py', str(run.folder))}")
 
 
-def main() -> int:
-    try:
-        report(run_training(parse_arguments()))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Interrupted as stop:
-        command = shlex.join(["python", sys.argv[0], "--resume", str(stop.folder)])
-        print(f"stopped at step {stop.steps}; continue with: {command}", file=sys.stderr)
-        return stop.exit_status
-    except KeyboardInterrupt:
-        return 130
-    return 0
+@script()
+def main() -> None:
+    report(run_training(parse_arguments()))
 
 
 if __name__ == "__main__":

@@ -7,23 +7,17 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
-from rl_larnn.agents.errors import Interrupted, UserError
+from command_line import Parser, next_command, refuse_beside_resume, script, typed
 from rl_larnn.agents.offline import OfflineConfig, OfflineRun, OfflineSettings, resume_offline, train_offline
 from rl_larnn.agents.values import parse_pairs
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see --help")
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Imitate the episodes of a dataset, at a return that is asked for.", allow_abbrev=False)
+    parser = Parser("Imitate the episodes of a dataset, at a return that is asked for.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--dataset", help="id in Minari's store, or the path of a D4RL file (.hdf5)")
     what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
@@ -47,13 +41,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run_training(arguments: argparse.Namespace) -> OfflineRun:
-    given = {key: value for key, value in vars(arguments).items() if value is not None and value != []}
+    given = typed(arguments)
     bar = not given.pop("no_progress")
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
         return train_offline(OfflineConfig(**given, settings=settings, progress_bar=bar), announce)
-    if refused := sorted("--" + name.replace("_", "-") for name in given.keys() - {"resume", "updates", "device"}):
-        raise UserError(f"--resume takes all but -n and --device from the run itself, got {', '.join(refused)} as well")
+    refuse_beside_resume(given, {"updates", "device"})
     return resume_offline(given["resume"], given.get("updates"), given.get("device"), bar, announce)
 
 
@@ -75,23 +68,13 @@ def report(run: OfflineRun) -> None:
     table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.2f}")
     table.add_row("speed", f"{result.updates_per_s:.0f} updates/s, {result.wall_s:.0f} s, {result.device}")
     Console(soft_wrap=True).print(table)
-    script = shlex.quote(str(Path(sys.argv[0]).with_name("evaluate_agent.py")))
-    print(f"tensorboard: tensorboard --logdir {folder}\nevaluate:    python {script} {folder}")
+    evaluate = next_command("evaluate_agent.py", str(run.folder))
+    print(f"tensorboard: tensorboard --logdir {folder}\nevaluate:    {evaluate}")
 
 
-def main() -> int:
-    try:
-        report(run_training(parse_arguments()))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Interrupted as stop:
-        command = shlex.join(["python", sys.argv[0], "--resume", str(stop.folder)])
-        print(f"stopped at update {stop.steps}; continue with: {command}", file=sys.stderr)
-        return stop.exit_status
-    except KeyboardInterrupt:
-        return 130
-    return 0
+@script()
+def main() -> None:
+    report(run_training(parse_arguments()))
 
 
 if __name__ == "__main__":

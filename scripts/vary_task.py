@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from command_line import Parser, script
 from rl_larnn.agents.bars import share_bar
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.variation import (
     Variant,
@@ -22,7 +22,7 @@ from rl_larnn.agents.values import parse_pairs
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Evaluate agents, without training them further, on other variants.")
+    parser = Parser("Evaluate agents, without training them further, on other variants.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, of one environment")
     parser.add_argument("--argument", required=True, help="argument of the environment to vary, such as corridor")
     parser.add_argument("--values", required=True, nargs="+", type=float)
@@ -33,33 +33,27 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+@script()
+def main() -> None:
     arguments = parse_arguments()
     table = arguments.out / "variants.csv"
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        done = read_variants(table) if table.exists() else []
-        runs = [load_run(folder, "cpu") for folder in arguments.runs]
-        total = len(runs) * len(arguments.values)
-        with share_bar() as show:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    done = read_variants(table) if table.exists() else []
+    runs = [load_run(folder, "cpu") for folder in arguments.runs]
+    total = len(runs) * len(arguments.values)
+    with share_bar() as show:
 
-            def tell(variants: list[Variant]) -> None:
-                write_variants(table, variants)
-                show(len(variants) / max(total, len(variants)), f"{len(variants)} agents x values of {total}")
+        def tell(variants: list[Variant]) -> None:
+            write_variants(table, variants)
+            show(len(variants) / max(total, len(variants)), f"{len(variants)} agents x values of {total}")
 
-            show(len(done) / max(total, len(done)), "evaluating")
-            fixed = parse_pairs(arguments.env_kwargs, "--env-kwargs")
-            asked = (arguments.argument, arguments.values, arguments.episodes)
-            variants = evaluate_variants(runs, *asked, done, tell, fixed)
-        print(variants_table(variants))
-        draw_variants(arguments.out / "variants.png", variants)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        show(len(done) / max(total, len(done)), "evaluating")
+        fixed = parse_pairs(arguments.env_kwargs, "--env-kwargs")
+        asked = (arguments.argument, arguments.values, arguments.episodes)
+        variants = evaluate_variants(runs, *asked, done, tell, fixed)
+    print(variants_table(variants))
+    draw_variants(arguments.out / "variants.png", variants)
     print(f"\ntable: {table}\npicture: {arguments.out / 'variants.png'}")
-    return 0
 
 
 if __name__ == "__main__":

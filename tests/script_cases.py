@@ -20,6 +20,7 @@ def caller(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [f"scripts/{name}.py", *arguments])
+        monkeypatch.syspath_prepend(SCRIPTS)  # as Python does for a script
         spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

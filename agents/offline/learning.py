@@ -48,14 +48,10 @@ def learn(session: OfflineSession, logger: Logger, progress_bar: bool) -> None:
                     save_checkpoint(session)
                     saved_at, saved_time = learner.updates, time.monotonic()
         except KeyboardInterrupt:  # a second signal, perhaps in the middle of an update
-            raise Interrupted(session.folder, saved_at, *_signal(interrupts)) from None
+            raise Interrupted(session.folder, saved_at, interrupts.number, "update") from None
     save_checkpoint(session)
     if interrupts.number is not None:
-        raise Interrupted(session.folder, learner.updates, *_signal(interrupts))
-
-
-def _signal(interrupts: Interrupts) -> tuple[int, ...]:
-    return () if interrupts.number is None else (interrupts.number,)
+        raise Interrupted(session.folder, learner.updates, interrupts.number, "update")
 
 
 class _Lines:

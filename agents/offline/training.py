@@ -132,7 +132,7 @@ def _run(session: OfflineSession, progress_bar: bool, announce: Announce | None,
         return _finish(session)
     except KeyboardInterrupt:
         # Nothing is lost: resuming goes straight to the evaluation.
-        raise Interrupted(session.folder, session.learner.updates) from None
+        raise Interrupted(session.folder, session.learner.updates, unit="update") from None
 
 
 def _finish(session: OfflineSession) -> OfflineRun:
