@@ -27,8 +27,9 @@ from rl_larnn.agents.refresh import refresh_states, staleness
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.optimizer import clip_gradients
-from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy, PolicyState
+from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy
 from rl_larnn.state import leaves, pack, rows
+from rl_larnn.upstream import PolicyState
 
 SelfRecurrentPPO = TypeVar("SelfRecurrentPPO", bound="RecurrentPPO")
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.observations import Observation
-from rl_larnn.policies import MemoryActorCriticPolicy, PolicyState
+from rl_larnn.policies import MemoryActorCriticPolicy
+from rl_larnn.upstream import PolicyState
 
 #: The arguments of ``MemoryActorCriticPolicy.evaluate_chunks``, and its results.
 Evaluate = Callable[[Observation, Tensor, PolicyState, Tensor], tuple[Tensor, Tensor, Tensor | None]]

@@ -18,8 +18,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rl_larnn.observations import Observation, map_observation
-from rl_larnn.policies import PolicyState
 from rl_larnn.state import map_state, rows
+from rl_larnn.upstream import PolicyState
 
 
 class Chunks(NamedTuple):

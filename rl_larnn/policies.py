@@ -2,25 +2,21 @@
 
     observation -> features -> memory -> net_arch -> action distribution, value
 
-Letters: T time, B batch rows, F features, D width of a packed state.
+Letters: T time, B batch rows, F features, O width of what a memory tells.
 
 Two doors lead in. :class:`rl_larnn.agents.RecurrentPPO` uses :meth:`~MemoryActorCriticPolicy.act`,
 :meth:`~MemoryActorCriticPolicy.state_values` and :meth:`~MemoryActorCriticPolicy.evaluate_chunks`, which speak
-:class:`PolicyState`. Everything of Stable-Baselines3 and stock ``sb3_contrib.RecurrentPPO`` uses the methods that it
-knows (``forward``, ``predict``, ``evaluate_actions`` ...), where a state is a pair of tensors as if of an LSTM: the
-packed state, cut in two halves.
+:class:`~rl_larnn.upstream.PolicyState`. Everything of Stable-Baselines3 and stock ``sb3_contrib.RecurrentPPO`` uses the
+methods that it knows (``forward``, ``predict``, ``evaluate_actions`` ...): :mod:`rl_larnn.upstream`.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
-from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
@@ -38,9 +34,8 @@ from rl_larnn.memories.options import check_choice
 from rl_larnn.memory import Memory
 from rl_larnn.observations import Observation, map_observation
 from rl_larnn.optimizer import Adam
-from rl_larnn.state import State, pack, packed_width, unpack
-
-CriticMemory = Literal["separate", "shared", "none"]
+from rl_larnn.state import State
+from rl_larnn.upstream import CriticMemory, PolicyState, UpstreamPolicy
 
 #: What sb3-contrib calls these options; they get a hint instead of a bare "unexpected keyword".
 _FOREIGN_OPTIONS = {
@@ -52,21 +47,7 @@ _FOREIGN_OPTIONS = {
 }
 
 
-class PolicyState(NamedTuple):
-    """What a policy remembers: one state of B rows for the actor and one for the critic."""
-
-    actor: State
-    critic: State  # without values of its own where the critic shares the actor's memory or has none
-
-
-class LstmShape(NamedTuple):
-    """What stock sb3-contrib asks ``policy.lstm_actor``, to know the shape of a state."""
-
-    num_layers: int
-    hidden_size: int
-
-
-class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
+class MemoryActorCriticPolicy(UpstreamPolicy):
     """Actor-critic policy with any memory, for vector and discrete observations.
 
     :param observation_space: see SB3
@@ -104,7 +85,6 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         self.memory = self.default_memory if memory is None else memory
         self.memory_kwargs = dict(memory_kwargs or {})
         self.critic_mode = critic_memory
-        self._stateless_calls = 0
         policy_kwargs.setdefault("features_extractor_class", self.default_features_extractor)
         if policy_kwargs.get("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
             # One kernel for all parameters instead of a loop over them, and SB3's epsilon.
@@ -130,10 +110,7 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
             for module in (self.actor_memory, self.critic_memory):
                 if module is not None:
                     module.orthogonal_init()
-        self._actor_like = self.actor_memory.initial_state(1)
-        half = max(1, (packed_width(self._actor_like) + 1) // 2)
-        self.lstm_actor = LstmShape(num_layers=1, hidden_size=half)  # type: ignore[assignment]
-        self.lstm_hidden_state_shape = (1, 1, half)
+        self._announce_state(self.actor_memory.initial_state(1))
         self.mlp_extractor = MlpExtractor(
             width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )
@@ -145,8 +122,6 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
             "memory_kwargs": self.memory_kwargs,
             "critic_memory": self.critic_mode,
         }
-
-    # ------------------------------------------------------------------ the door of our own agent
 
     def initial_state(self, batch_size: int) -> PolicyState:
         """The state of ``batch_size`` rows that have seen nothing."""
@@ -238,6 +213,10 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
         real = [memory for memory in memories if memory is not None and not isinstance(memory, NoMemory)]
         return [parameter for memory in real for parameter in memory.parameters()]
 
+    def _remember(self, obs: Observation, actor: State, starts: Tensor) -> tuple[Tensor, State]:
+        features, _ = self._features(obs)
+        return _advance(self.actor_memory, features, actor, starts)
+
     def _choose(self, memory_output: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
         """Actions and their log-probabilities."""
         if isinstance(self.action_dist, CategoricalDistribution):
@@ -278,122 +257,11 @@ class MemoryActorCriticPolicy(RecurrentActorCriticPolicy):
     def _values(self, memory_output: Tensor) -> Tensor:
         return self.value_net(self.mlp_extractor.forward_critic(memory_output)).squeeze(-1)
 
-    # ------------------------------------------------------------------ the door of SB3 and sb3-contrib
-
-    def forward(  # type: ignore[override]
-        self, obs: Observation, lstm_states: RNNStates, episode_starts: Tensor, deterministic: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
-        """See :meth:`sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy.forward`."""
-        state = self._from_upstream(lstm_states)
-        actions, values, log_prob, state = self.act(obs, state, episode_starts > 0.5, deterministic)
-        return actions, values.unsqueeze(-1), log_prob, self._to_upstream(state)
-
-    def evaluate_actions(  # type: ignore[override]
-        self, obs: Observation, actions: Tensor, lstm_states: RNNStates, episode_starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See sb3-contrib: the batch is a list of padded sequences, one after the other, each with its own state."""
-        sequences = lstm_states.pi[0].shape[1]
-
-        def by_time(flat: Tensor) -> Tensor:
-            return flat.unflatten(0, (sequences, -1)).transpose(0, 1)
-
-        def by_sequence(timed: Tensor) -> Tensor:
-            return timed.transpose(0, 1).flatten()
-
-        values, log_prob, entropy = self.evaluate_chunks(
-            map_observation(by_time, obs),
-            by_time(actions),
-            self._from_upstream(lstm_states),
-            by_time(episode_starts) > 0.5,
-        )
-        entropy = None if entropy is None else by_sequence(entropy)
-        return by_sequence(values).unsqueeze(-1), by_sequence(log_prob), entropy
-
-    def get_distribution(  # type: ignore[override]
-        self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
-    ) -> tuple[Distribution, tuple[Tensor, ...]]:
-        """The action distribution of each row, and the actor's state after the step."""
-        features, _ = self._features(obs)
-        state = _join(lstm_states, self._actor_like)
-        memory_output, state = _advance(self.actor_memory, features, state, episode_starts > 0.5)
-        return self._distribution(memory_output), self._split(state)
-
-    def _predict(  # type: ignore[override]
-        self,
-        observation: Observation,
-        lstm_states: tuple[Tensor, ...],
-        episode_starts: Tensor,
-        deterministic: bool = False,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The same actions as from :meth:`get_distribution`, without making a distribution."""
-        features, _ = self._features(observation)
-        state = _join(lstm_states, self._actor_like)
-        memory_output, state = _advance(self.actor_memory, features, state, episode_starts > 0.5)
-        return self._choose(memory_output, deterministic)[0], self._split(state)
-
-    def set_training_mode(self, mode: bool) -> None:
-        """See SB3, which goes through all modules at every single prediction, though the mode hardly ever changes."""
-        if mode != self.training:
-            super().set_training_mode(mode)
-
-    def predict_values(  # type: ignore[override]
-        self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
-    ) -> Tensor:
-        """Values ``(B, 1)``, given the critic's states (the second half of an ``RNNStates``)."""
-        state = self._from_upstream(RNNStates(lstm_states, lstm_states))
-        return self.state_values(obs, state, episode_starts > 0.5).unsqueeze(-1)
-
-    def predict(
-        self,
-        observation: np.ndarray | dict[str, np.ndarray],
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions for observations, and the memory to hand back at the next call.
-
-        :param observation: one observation or a batch of B
-        :param state: what the last call returned; None at the first
-        :param episode_start: ``(B,)``, true where an observation opens a new episode
-        :param deterministic: take the likeliest action
-        """
-        self._stateless_calls = self._stateless_calls + 1 if state is None and episode_start is None else 0
-        if self._stateless_calls == 2:
-            warnings.warn(
-                "predict() was called twice without state and episode_start, so the memory is empty at every step; "
-                "pass both: action, state = model.predict(obs, state=state, episode_start=starts)",
-                stacklevel=2,
-            )
-        return super().predict(observation, state, episode_start, deterministic)
-
-    def _split(self, state: State) -> tuple[Tensor, Tensor]:
-        """A state as upstream carries it: the packed state's halves, each ``(1, B, ceil(D / 2))``."""
-        packed = pack(state)
-        padded = torch.nn.functional.pad(packed, (0, 2 * self.lstm_actor.hidden_size - packed.shape[1]))
-        first, second = padded.unsqueeze(0).chunk(2, dim=2)
-        return first.contiguous(), second.contiguous()
-
-    def _to_upstream(self, state: PolicyState) -> RNNStates:
-        actor = self._split(state.actor)
-        # Upstream keeps a critic's state of the actor's shape in any case; without its own, it repeats the actor's.
-        return RNNStates(actor, self._split(state.critic) if self.critic_mode == "separate" else actor)
-
-    def _from_upstream(self, states: RNNStates) -> PolicyState:
-        actor = _join(states.pi, self._actor_like)
-        if self.critic_mode == "separate":
-            return PolicyState(actor, _join(states.vf, self._actor_like))
-        return PolicyState(actor, self.initial_state(states.pi[0].shape[1]).critic)
-
 
 def _advance(memory: Memory, features: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
     """One step of every row, as a sequence of length one: the scan knows starts, and has native forms."""
     outputs, state = memory.scan(features.unsqueeze(0), state, starts.unsqueeze(0))
     return outputs.squeeze(0), state
-
-
-def _join(halves: tuple[Tensor, ...], like: State) -> State:
-    """Undo ``MemoryActorCriticPolicy._split``."""
-    return unpack(torch.cat([halves[0][0], halves[1][0]], dim=1)[:, : packed_width(like)], like)
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"rl_larnn": "rl_larnn", "agents": "rl_larnn.agents", "envs": "rl_larnn.envs", "scripts": "scripts"}
 
 #: What each part of the library may import of it; a part is a module, or a package with all that it holds.
-CORE = {"state", "observations", "native", "scan", "memory", "memories", "optimizer", "policies", "buffer"}
+CORE = {"state", "observations", "native", "scan", "memory", "memories", "optimizer", "upstream", "policies", "buffer"}
 ALLOWED: dict[str, set[str]] = {
     "state": set(),
     "observations": set(),
@@ -24,8 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "memory": {"state"},
     "memories": {"state", "native", "scan", "memory", "memories"},
     "optimizer": {"native"},
+    "upstream": {"state", "observations"},
     "policies": CORE - {"buffer"},
-    "buffer": CORE,
+    "buffer": CORE - {"policies"},
     "": CORE,  # rl_larnn/__init__.py
     "envs": {"envs"},
     "agents": {*CORE, "", "envs", "agents"},
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 LEARNING = {"stable_baselines3", "sb3_contrib"}
-MAY_LEARN = {"policies", "buffer", "agents", "scripts"}
+MAY_LEARN = {"upstream", "policies", "buffer", "agents", "scripts"}
 
 
 def source_files(folder: str) -> list[Path]:

@@ -21,8 +21,8 @@ from rl_larnn.agents import NonFiniteError, RecurrentPPO
 from rl_larnn.agents.checks import check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.memories import MEMORIES
-from rl_larnn.policies import PolicyState
 from rl_larnn.state import map_state, pack, select
+from rl_larnn.upstream import PolicyState
 from tests.toy_envs import Breaks, RandomSpaces, RecallFirst
 
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)

@@ -16,8 +16,8 @@ from torch import nn
 from rl_larnn.agents import NonFiniteError
 from rl_larnn.agents.refresh import refresh_states, staleness
 from rl_larnn.memories import MEMORIES
-from rl_larnn.policies import PolicyState
 from rl_larnn.state import leaves
+from rl_larnn.upstream import PolicyState
 
 
 def assert_same_states(found: list[PolicyState], expected: list[PolicyState]) -> None:

@@ -22,8 +22,8 @@ from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.envs.datasets import Dataset, Windows
 from rl_larnn.observations import Observation, map_observation
 from rl_larnn.optimizer import clip_gradients
-from rl_larnn.policies import PolicyState
 from rl_larnn.state import map_state
+from rl_larnn.upstream import PolicyState
 
 #: Where data are without noise, the deviation would shrink for ever and the gradients grow with it.
 MIN_LOG_STD = -3.0

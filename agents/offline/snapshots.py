@@ -22,8 +22,8 @@ from rl_larnn.agents.randomness import derived_seed, restore_generators, save_ge
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs import CONFIG, MODEL, NORMALIZATION, OFFLINE, read_json
 from rl_larnn.agents.snapshots import save_model
-from rl_larnn.policies import PolicyState
 from rl_larnn.state import pack, unpack
+from rl_larnn.upstream import PolicyState
 
 _MEMORY = "memory.pt"
 
