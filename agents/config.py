@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 
 from rl_larnn.agents.baselines import BASELINES
 from rl_larnn.agents.environments import check_environment
@@ -19,6 +20,7 @@ from rl_larnn.agents.recipes import Recipe, recipe_for
 from rl_larnn.agents.runs import CONFIG, read_json
 from rl_larnn.agents.values import Linear, format_value, parse_value
 from rl_larnn.envs import UnknownEnvironmentError, resolve_id
+from rl_larnn.envs.spaces import same_form, shown
 from rl_larnn.memory import Memory
 
 VEC_ENVS = ("dummy", "subproc")
@@ -140,11 +142,11 @@ def resolve(config: TrainConfig) -> Settings:
         raise unknown_name("vec_env", config.vec_env, VEC_ENVS)
     env_kwargs = {key: parse_value(format_value(value)) for key, value in config.env_kwargs.items()}
     env_id = _resolve_id(config.env)
-    _, action_space = check_environment(env_id, env_kwargs)
-    recipe, recipe_name = recipe_for(env_id, action_space)
+    found = check_environment(env_id, env_kwargs)
+    recipe, recipe_name = recipe_for(env_id, found[1])
     memory = memory_name(config.memory or recipe.memory)
     if config.init is not None:
-        recipe, memory = _as_in(config)
+        recipe, memory = _as_in(config, found, env_id)
         recipe_name = str(config.init)
     frames = {"frame_stack": BASELINES[memory].frame_stack} if memory in BASELINES else {}
     recipe = _sized(apply_settings(recipe, memory, {**frames, **config.settings}), config)
@@ -165,14 +167,24 @@ def resolve(config: TrainConfig) -> Settings:
     )
 
 
-def _as_in(config: TrainConfig) -> tuple[Recipe, str]:
-    """Recipe and memory of the run that the agent begins with."""
+def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> tuple[Recipe, str]:
+    """Recipe and memory of the run that the agent begins with.
+
+    :param found: observation space and action space of the environment that it will act in
+    """
     settings = load_settings(Path(str(config.init)))
     if config.memory is not None and memory_name(config.memory) != settings.memory:
         raise UserError(
             f"the run {config.init} has the memory {settings.memory}, got {memory_name(config.memory)}: leave --memory "
             "out, or begin with another run"
         )
+    learned = check_environment(settings.env, settings.env_kwargs)
+    for kind, theirs, ours in zip(("observations", "actions"), learned, found, strict=True):
+        if not same_form(theirs, ours):
+            raise UserError(
+                f"the agent of {config.init} doesn't fit {env_id}: it learned {settings.env} with {kind} "
+                f"{shown(theirs)}, got {shown(ours)}; begin with a run on the same spaces"
+            )
     return replace(settings.recipe, memory=settings.memory), settings.memory
 
 

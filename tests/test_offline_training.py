@@ -245,8 +245,11 @@ def test_agents_of_another_shape_are_refused(inside: Path) -> None:
         train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"hidden_size": 9}))
     with pytest.raises(UserError, match="expected a run folder, got nowhere, which does not exist"):
         train(TrainConfig("CartPole-POMDP", **ONLINE, init="nowhere"))
-    with pytest.raises(UserError, match=r"cannot load .*vecnormalize\.pkl"):
+    fits = r"doesn't fit Pendulum-POMDP-v0: it learned CartPole-POMDP-v0 with actions Discrete\(2\), got Box\(-2, 2, "
+    with pytest.raises(UserError, match=fits):
         train(TrainConfig("Pendulum-POMDP", **ONLINE, init=offline.folder))
+    with pytest.raises(UserError, match=r"with observations Box\(.*\(2,\), float32\), got Box\(.*\(4,\), float32\)"):
+        train(TrainConfig("CartPole-MDP", **ONLINE, init=offline.folder))
 
 
 def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path) -> None:

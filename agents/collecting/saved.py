@@ -26,7 +26,7 @@ from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs import NORMALIZATION
 from rl_larnn.envs.datasets import Behaviour, Mask
 from rl_larnn.envs.datasets.behaviour import Policy, as_it_is
-from rl_larnn.envs.datasets.checks import same_form
+from rl_larnn.envs.spaces import same_form
 
 #: An archive does not name its algorithm, but its policy: the algorithm by the module of the policy's class.
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {

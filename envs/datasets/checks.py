@@ -6,6 +6,7 @@ from gymnasium import spaces
 
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError
+from rl_larnn.envs.spaces import same_form, shown
 
 #: How far beyond the returns of the data a target may be: in widths of their range, and in sizes of their largest.
 _BEYOND_RANGE, _BEYOND_SIZE = 0.5, 0.1
@@ -26,16 +27,9 @@ def check_environment_fits(dataset: Dataset, observation_space: gym.Space, actio
         if not (same_form(space, theirs[key]) and (key == "observations" or _same_bounds(space, theirs[key]))):
             collected = f", collected on {dataset.env_id}" if dataset.env_id else ""
             raise DatasetError(
-                f"{name} doesn't fit the dataset {dataset.name}{collected}: expected {key} of {_short(space)}, "
-                f"got {_short(theirs[key])}"
+                f"{name} doesn't fit the dataset {dataset.name}{collected}: expected {key} of {shown(space)}, "
+                f"got {shown(theirs[key])}"
             )
-
-
-def same_form(first: gym.Space, second: gym.Space) -> bool:
-    """Whether what is learnt on values of one space can be applied to values of the other."""
-    if isinstance(first, spaces.Box) and isinstance(second, spaces.Box):
-        return first.shape == second.shape and (first.dtype == np.uint8) == (second.dtype == np.uint8)
-    return bool(first == second)
 
 
 def target_range(dataset: Dataset) -> tuple[float, float]:
@@ -61,10 +55,3 @@ def _same_bounds(first: gym.Space, second: gym.Space) -> bool:
     if not (isinstance(first, spaces.Box) and isinstance(second, spaces.Box)):
         return True
     return np.allclose(first.low, second.low) and np.allclose(first.high, second.high)
-
-
-def _short(space: gym.Space) -> str:
-    """A Box without the list of its bounds."""
-    if isinstance(space, spaces.Box):
-        return f"Box({space.low.min():g}, {space.high.max():g}, {space.shape}, {space.dtype})"
-    return str(space)
