@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from command_line import Parser, script
+from command_line import Parser, script, this_command
 from rl_larnn.agents.benchmark.acting import measure_steps
 from rl_larnn.agents.benchmark.offline import measure_updates
 from rl_larnn.agents.benchmark.report import Report, markdown
@@ -81,7 +81,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_data(), indent=1))
     if arguments.markdown:
-        arguments.markdown.write_text(markdown(report.tables()) + "\n")
+        arguments.markdown.write_text(markdown(report, this_command()))
     if arguments.plot:
         report.plot(arguments.plot)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import shlex
 import signal
 import sys
@@ -39,6 +40,8 @@ def script(
     def wrap(body: Callable[[], int | None]) -> Callable[[], int]:
         @functools.wraps(body)
         def main() -> int:
+            if os.getcwd() not in sys.path:
+                sys.path.append(os.getcwd())  # where a memory of the user's own lies, as with python -m
             if goes_on:
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
@@ -72,6 +75,11 @@ def refuse_beside_resume(given: Iterable[str], allowed: Iterable[str]) -> None:
     """
     if refused := sorted("--" + name.replace("_", "-") for name in {*given} - {"resume", *allowed}):
         raise UserError(f"--resume takes all but -n and --device from the run itself, got {', '.join(refused)} as well")
+
+
+def this_command() -> str:
+    """What was typed, as from the repository's own folder: what a page says of how to repeat it."""
+    return shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
 
 
 def next_command(name: str, *arguments: str) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from command_line import Parser, script, status_of
+from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, offline_jobs
 from rl_larnn.agents.offline.suite.page import summary, write_offline_page
 from rl_larnn.agents.offline.suite.run import check_at_once, run_offline_suite
@@ -47,8 +46,7 @@ def main() -> int:
         watch = watcher(jobs, out, live, partial(print, flush=True))
         records = run_offline_suite(jobs, out, arguments.jobs, watch)
     if records:
-        command = shlex.join(["python", "scripts/run_offline_suite.py", *sys.argv[1:]])
-        page = write_offline_page(out, sets, records, f"Offline suite {arguments.suite}", command)
+        page = write_offline_page(out, sets, records, f"Offline suite {arguments.suite}", this_command())
         print(f"{summary(sets, records)}\n\npage: {page}")
     return status_of(failures(jobs, out))
 

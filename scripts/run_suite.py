@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from command_line import Parser, script, status_of
+from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.evaluation.page import write_page
 from rl_larnn.agents.evaluation.tables import summary_table
 from rl_larnn.agents.suite.jobs import jobs_of
@@ -43,8 +42,7 @@ def main() -> int:
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
         records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live, partial(print, flush=True)))
     if any(record.score is not None for record in records):
-        command = shlex.join(["python", "scripts/run_suite.py", *sys.argv[1:]])
-        page = write_page(out, records, points, f"Suite {suite.name}", command)
+        page = write_page(out, records, points, f"Suite {suite.name}", this_command())
         print(f"{summary_table(records)}\n\npage: {page}")
     return status_of(failures(jobs, out))
 

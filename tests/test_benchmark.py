@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from rl_larnn.agents.benchmark.acting import TRANSFORMER, CachedTransformer, mea
 from rl_larnn.agents.benchmark.report import Report, markdown
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME, agents, measure_collecting, measure_training
+from tests.script_cases import Call, caller
 
 
 def test_contestants_take_turns() -> None:
@@ -86,7 +86,7 @@ def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
     cost = {10: acting.Cost(1e-5, 512), 1000: acting.Cost(1e-5, 512)}
     report = Report("cpu", times, times, {32: {"lstm": times["lstm"]}}, {1024: {"seconds": times["lstm"]}})
     report.larnn, report.steps = {"small": {"larnn": times["lstm"], "loop": times[CONTRIB]}}, {1: {"lstm": cost}}
-    text = markdown(report.tables())
+    text = markdown(report, "python x.py")
     assert "| lstm | 667 | 0.75 (0.50 to 1.00) | 7.50 (5.00 to 10.00) |" in text
     assert len(report.tables()) == 6
     assert json.loads(json.dumps(report.as_data()))["steps"]["1"]["lstm"]["10"] == {"seconds": 1e-5, "bytes": 512}
@@ -94,34 +94,26 @@ def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
     assert (tmp_path / "speed.png").stat().st_size > 10_000
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / "benchmark_speed.py"
-    spec = importlib.util.spec_from_file_location("benchmark_speed", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller("benchmark_speed", monkeypatch, capsys)
 
 
-def test_the_script(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        "sys.argv", ["benchmark_speed.py", "--only", "growth", "--rounds", "1", "--json", str(tmp_path / "x")]
-    )
-    assert script.main() == 0
-    assert "growth with T" in capsys.readouterr().out
-    assert set(json.loads((tmp_path / "x").read_text())["growth"]) == {"1024", "4096", "16384"}
+def test_the_script(call: Call, tmp_path: Path) -> None:
+    data, page = str(tmp_path / "x.json"), tmp_path / "x.md"
+    status, out, _ = call("--only", "growth", "--rounds", "1", "--json", data, "--markdown", str(page))
+    assert status == 0 and "growth with T" in out
+    assert set(json.loads(Path(data).read_text())["growth"]) == {"1024", "4096", "16384"}
+    heading, origin, title, *_ = page.read_text().split("\n\n")
+    assert heading == "# Speed" and title == "**Aaren's average alone, growth with T**"
+    assert f"`python scripts/benchmark_speed.py --only growth --rounds 1 --json {data}" in origin
+    assert f"torch {torch.__version__}" in origin
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_no_gpu_is_one_line(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["benchmark_speed.py", "--device", "cuda"])
-    assert script.main() == 2
-    assert capsys.readouterr().err == "error: --device cuda needs a GPU that torch can use, and there is none\n"
+def test_no_gpu_is_one_line(call: Call) -> None:
+    expected = "error: --device cuda needs a GPU that torch can use, and there is none\n"
+    assert call("--device", "cuda") == (2, "", expected)
 
 
 def test_offline_contestants_read_the_same_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import signal
 import sys
@@ -106,6 +107,20 @@ def test_the_next_command_can_be_pasted(command_line: ModuleType) -> None:
         "scripts/evaluate_agent.py",
         "my run",
     ]
+
+
+def test_a_page_says_what_was_typed(command_line: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/some/where/scripts/run_suite.py", "--out", "my results"])
+    assert command_line.this_command() == "python scripts/run_suite.py --out 'my results'"
+
+
+def test_modules_beside_the_user_are_found(
+    command_line: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory_of_mine.py").write_text("ANSWER = 42")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    assert command_line.script()(lambda: importlib.import_module("memory_of_mine").ANSWER)() == 42
 
 
 def test_options_that_were_not_typed_are_left_to_their_owner(command_line: ModuleType) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,7 @@ from rl_larnn.agents.evaluation.styles import styles
 from rl_larnn.agents.evaluation.tables import MISSING, number, summary_table
 from rl_larnn.envs import TASKS, find_task
 from rl_larnn.memories import MEMORIES
+from tests.script_cases import caller
 
 CART, PENDULUM, FOREIGN = "CartPole-POMDP-v0", "Pendulum-POMDP-v0", "Foreign-v0"
 COMMAND = "python scripts/run_suite.py --suite quick"
@@ -315,28 +314,20 @@ def test_a_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "README.md").exists()
 
 
-def report(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the script's main."""
-    path = Path(__file__).resolve().parents[1] / "scripts" / "report_suite.py"
-    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
-    spec = importlib.util.spec_from_file_location("script_report_suite", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main()
-
-
 def test_the_script_rebuilds_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report(monkeypatch, str(tmp_path)) == 2 and "error: cannot read" in capsys.readouterr().err
+    call = caller("report_suite", monkeypatch, capsys)
+    status, _, err = call(str(tmp_path))
+    assert status == 2 and "error: cannot read" in err
     write_results(tmp_path / RESULTS, suite()[:3])
-    assert report(monkeypatch, str(tmp_path)) == 2 and "expected --command" in capsys.readouterr().err
-    assert report(monkeypatch, str(tmp_path), "--title", "Merged", "--command", COMMAND) == 0
-    assert "| `larnn` | 0.90" in capsys.readouterr().out
+    status, _, err = call(str(tmp_path))
+    assert status == 2 and "expected --command" in err
+    status, out, _ = call(str(tmp_path), "--title", "Merged", "--command", COMMAND)
+    assert status == 0 and "| `larnn` | 0.90" in out
     # Without its title and command given again, the page keeps them, and follows its tables.
     write_results(tmp_path / RESULTS, suite())
     write_suite_curves(tmp_path / CURVES, curve(suite()[0]))
-    assert report(monkeypatch, str(tmp_path)) == 0
+    assert call(str(tmp_path))[0] == 0
     assert read_heading(tmp_path) == ("Merged", COMMAND)
     assert "Failed runs" in (tmp_path / "README.md").read_text() and (tmp_path / "curves.png").exists()

@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
 
 
 def made_up(memory: str, seed: int, value: float, mean: float) -> Variant:
-    return Variant("TMazePassive-10-v0", memory, seed, "corridor", value, 10, mean, mean - 1)
+    return Variant("TMazePassive-10-v0", f"runs/{memory}-s{seed}", memory, seed, "corridor", value, 10, mean, mean - 1)
 
 
 def test_each_value_is_an_environment_of_its_own(run: LoadedRun) -> None:
@@ -55,13 +55,14 @@ def test_other_arguments_are_held(run: LoadedRun) -> None:
 
 
 def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) -> None:
-    known = made_up("gru", run.settings.seed, 7, 0.125)
-    write_variants(tmp_path / "table.csv", [known])
+    known = replace(made_up("gru", run.settings.seed, 7, 0.125), run=f"{run.folder.parent.name}/{run.folder.name}")
+    other = replace(known, run="runs/gru-s0-2")  # the same memory and seed, trained otherwise
+    write_variants(tmp_path / "table.csv", [known, other])
     told: list[list[float]] = []
     done = read_variants(tmp_path / "table.csv")
     found = evaluate_variants([run], "corridor", [7, 3], 1, done, lambda now: told.append([v.value for v in now]))
-    assert found[0] == known
-    assert told == [[7, 3]]
+    assert {*found[:2]} == {known, other} and found[2].run == known.run
+    assert told == [[7, 7, 3]]
 
 
 def test_a_table_reads_back(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_table_reads_back(tmp_path: Path) -> None:
     write_variants(tmp_path / "table.csv", variants)
     assert read_variants(tmp_path / "table.csv") == variants
     (tmp_path / "table.csv").write_text("memory,seed\naaren,1\n")
-    with pytest.raises(UserError, match="expected the columns env, memory, seed"):
+    with pytest.raises(UserError, match="expected the columns env, run, memory, seed"):
         read_variants(tmp_path / "table.csv")
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from rl_larnn.agents.benchmark.acting import Cost, cumulative_seconds
+from rl_larnn.agents.benchmark.acting import WINDOWED, Cost, cumulative_seconds
 from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WINDOWS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
-from rl_larnn.agents.evaluation.styles import figure_class
+from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.origin import processor
+
+#: Contestants that are contenders of suites under another name.
+_AS = {PPO_NAME: "ppo", CONTRIB: "contrib-lstm", WINDOWED: "transformer"}
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 
@@ -102,15 +106,15 @@ class Report:
         for batch, costs in self.steps.items():
             places = list(next(iter(costs.values())))
             header = [
-                "one step, us (kB carried)",
+                "one step, µs (kB carried)",
                 *(f"after {place:,}" for place in places),
-                f"all {max(places):,} steps, s",
+                f"{max(places):,} steps, s (estimated)",
             ]
             rows = [
                 [
                     name,
                     *(f"{cost.seconds * 1e6:,.0f} ({cost.bytes / 1e3:,.1f})" for cost in at.values()),
-                    f"{cumulative_seconds(at):,.1f}",
+                    f"{cumulative_seconds(at):,.3g}",
                 ]
                 for name, at in costs.items()
             ]
@@ -125,32 +129,45 @@ class Report:
         figure = figure_class()(figsize=(13, 4), layout="constrained")
         speed, length, stream = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
         names = sorted(self.training, key=lambda name: -self.training[name].median)
-        colours = ["0.6" if name in (PPO_NAME, CONTRIB) else "tab:blue" for name in names]
-        speed.barh([_short(name) for name in names], [1 / self.training[name].median for name in names], color=colours)
-        speed.set_title("training, environment steps/s")
         kinds = [name for name in next(iter(self.scans.values()), {}) if "loop" not in name]
+        acting = next(iter(self.steps.values()), {})
+        looks = _looks([*names, *kinds, *acting])
+        medians = [1 / self.training[name].median for name in names]
+        speed.barh([_short(name) for name in names], medians, color=[looks[name]["color"] for name in names])
+        spread = [[median - 1 / max(self.training[name].seconds), 1 / min(self.training[name].seconds) - median]
+                  for name, median in zip(names, medians, strict=True)]  # fmt: skip
+        speed.errorbar(medians, range(len(names)), xerr=np.array(spread).T, fmt="none", ecolor="0.2", linewidth=1)
+        speed.set_xlabel("environment steps/s when training; median, slowest and fastest round")
         for name in kinds:
             points = [(steps, times[name].median * 1e3) for steps, times in self.scans.items()]
-            length.loglog(*zip(*points, strict=True), marker=".", label=_short(name))
-        length.set_title("forward and backward over T steps, ms")
-        length.set_xlabel("T")
-        for name, at in next(iter(self.steps.values()), {}).items():
-            stream.loglog(list(at), [cost.seconds * 1e6 for cost in at.values()], marker=".", label=_short(name))
-        stream.set_title("one step when acting, us")
+            length.loglog(*zip(*points, strict=True), label=_short(name), **looks[name])
+        length.set_ylabel("forward and backward, ms")
+        length.set_xlabel("steps of a sequence")
+        for name, at in acting.items():
+            stream.loglog(list(at), [cost.seconds * 1e6 for cost in at.values()], label=_short(name), **looks[name])
+        stream.set_ylabel("one step when acting, µs")
         stream.set_xlabel("steps read before")
         for axes in (length, stream):
-            axes.legend(frameon=False, fontsize=8)
+            axes.legend(frameon=False, fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
 
 
-def markdown(tables: list[Table]) -> str:
-    """Tables as Markdown."""
-    parts = []
-    for title, header, rows in tables:
+def markdown(report: Report, command: str) -> str:
+    """A page of all tables.
+
+    :param command: what printed it
+    """
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
+    origin = (
+        f"Written by `{command}`. Contestants take turns; ratios are of neighbours in time, median over rounds with "
+        f"the lowest and the highest in brackets. {machine[0].upper()}{machine[1:]}."
+    )
+    parts = ["# Speed", origin]
+    for title, header, rows in report.tables():
         lines = [f"**{title}**", "", "| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
         parts.append("\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]))
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + "\n"
 
 
 def _ratio(own: Times, other: Times | None = None) -> str:
@@ -167,6 +184,13 @@ def _growth(own: Times, first: Times, linear: float) -> str:
 
 def _milliseconds(times: Times | None) -> str:
     return "" if times is None else f"{times.median * 1e3:.3g}"
+
+
+def _looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """How each contestant is drawn: like the contender of suites that it is, if it is one."""
+    known = {name: _AS.get(name, name) for name in names}
+    looks = styles(list(dict.fromkeys(known.values())))
+    return {name: looks[contender] for name, contender in known.items()}
 
 
 def _short(name: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint
 from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.styles import figure_class
+from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.runs import read_json
 from rl_larnn.envs import find_task
 
@@ -47,12 +47,14 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
     env_id, curves = read_curves(folders)
     figure = figure_class()(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
+    looks = styles(list(curves))
     for memory, seeds in curves.items():
         begin, end = max(curve[0, 0] for curve in seeds), min(curve[-1, 0] for curve in seeds)
         steps = np.linspace(begin, end, POINTS)
         returns = np.stack([np.interp(steps, *curve.T) for curve in seeds])
-        (line,) = axes.plot(steps, returns.mean(0), label=f"{memory} ({len(seeds)} seeds)")
-        axes.fill_between(steps, returns.min(0), returns.max(0), color=line.get_color(), alpha=0.12, linewidth=0)
+        label = f"{memory} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
+        axes.plot(steps, returns.mean(0), label=label, markevery=POINTS // 10, **looks[memory])
+        axes.fill_between(steps, returns.min(0), returns.max(0), color=looks[memory]["color"], alpha=0.12, linewidth=0)
     task = find_task(env_id)
     if task is not None:
         for label, bound in (("best known without memory", task.floor), ("ceiling", task.ceiling)):
@@ -65,6 +67,6 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
     axes.set_ylabel("return, mean of the last 100 training episodes")
     axes.set_title(f"{env_id}: mean over seeds, band from worst to best")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
-    axes.legend(loc="best", frameon=False)
+    figure.legend(loc="outside lower center", ncols=min(len(curves), 5), frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

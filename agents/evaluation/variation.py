@@ -23,6 +23,7 @@ from rl_larnn.envs import find_task
 class Variant:
     """One agent on one variant.
 
+    :param run: the last two parts of the run's folder, such as ``TMazePassive-50-v0/aaren-s0``
     :param argument: the argument of the environment that varies
     :param value: what it was
     :param mean: mean return of the episodes
@@ -30,6 +31,7 @@ class Variant:
     """
 
     env: str
+    run: str
     memory: str
     seed: int
     argument: str
@@ -39,9 +41,9 @@ class Variant:
     worst: float
 
     @property
-    def key(self) -> tuple[str, int, float]:
+    def key(self) -> tuple[str, float]:
         """What tells it from others of the same task and argument."""
-        return self.memory, self.seed, self.value
+        return self.run, self.value
 
 
 def evaluate_variants(
@@ -70,12 +72,12 @@ def evaluate_variants(
     known = {variant.key for variant in found}
     for value in values:  # the short ones of all agents first
         for run in runs:
-            settings = run.settings
-            if (settings.memory, settings.seed, value) in known:
+            settings, name = run.settings, "/".join(run.folder.resolve().parts[-2:])
+            if (name, value) in known:
                 continue
             whole = int(value) if value == int(value) else value
             result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
-            identity = (settings.env, settings.memory, settings.seed, argument, value)
+            identity = (settings.env, name, settings.memory, settings.seed, argument, value)
             found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
             tell(found)
     return found
