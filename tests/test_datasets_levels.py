@@ -254,11 +254,11 @@ def test_without_an_agent_one_is_trained_once(store: Path, monkeypatch: pytest.M
     for level in ("medium", "expert"):  # the second finds what the first has left
         config = CollectConfig("CartPole-POMDP", level, steps=100, seed=2, n_timesteps=4000)
         collect_datasets(config, lambda folder, steps: asked.append((folder, steps)))
-    folder = Path("runs/CartPole/behaviour-ppo-s2")
+    folder = Path("runs/CartPole-v1/behaviour-ppo-4000-s2")
     assert trained == [("CartPole-v1", "CartPole-v1", {}, 4000, folder, 2, "cpu", False)]
     assert asked == [(folder, 4000)] and len(local_ids()) == 4
-    with pytest.raises(UserError, match="was trained for 4000 steps, not 100: leave the number out"):
-        collect_datasets(CollectConfig("CartPole-POMDP", "random", seed=2, n_timesteps=100))
+    collect_datasets(replace(config, level="random", n_timesteps=100), lambda folder, steps: asked.append(folder))
+    assert asked[1:] == [Path("runs/CartPole-v1/behaviour-ppo-100-s2")]
 
 
 def test_a_scripted_behaviour_is_preferred_and_measured(store: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_scripted_behaviour_is_preferred_and_measured(store: Path) -> None:
     assert dataset.metadata["behaviours"][0]["good"]["script"] == "T-Maze"
     env = make(str(dataset.env_id), **dataset.env_kwargs)
     assert env.unwrapped.corridor == 20  # type: ignore[attr-defined]
-    (expert,) = collect_datasets(replace(config, level="expert", episodes=5, reference_episodes=5))
+    (expert,) = collect_datasets(replace(config, level="expert", quality=None, episodes=5, reference_episodes=5))
     assert (expert.dataset.returns == 1.0).all()
 
 
@@ -308,6 +308,10 @@ def test_agents_of_ones_own(store: Path, behaviour: Path) -> None:
         ({"env_kwargs": {"gravity": 9}}, "cannot make the environment CartPole-POMDP"),
         ({"level": "best"}, "expected a level of random, medium, medium-replay"),
         ({"quality": 2.0}, "expected a quality, the share of good episodes, from 0 to 1, got 2.0"),
+        ({"quality": 0.5}, "quality is the share of good episodes at the level mixed, not expert: leave it out"),
+        ({"agent": "expert.zip", "n_timesteps": 5}, "n_timesteps is of a behaviour's training, and expert.zip plays"),
+        ({"level": "random", "deterministic": True}, "no agent plays at the level random: leave deterministic out"),
+        ({"env": "TMazePassive-10", "deterministic": True}, "a scripted behaviour is perfect and never trained"),
         ({"episodes": 1, "steps": 1}, "positive number of either episodes or steps"),
         ({"episodes": 0}, "positive number of either episodes or steps"),
         ({"name": "a/b"}, "expected a name of letters, digits, - and _, such as expert-v1, got 'a/b'"),
@@ -339,6 +343,30 @@ def test_neither_twin_is_overwritten(store: Path, behaviour: Path) -> None:
     assert "CartPole-POMDP/random-v1" in local_ids()
 
 
+def test_a_twin_that_is_missing_is_made_from_the_other(store: Path, behaviour: Path) -> None:
+    """As after a kill between the two."""
+    config = tiny_config(behaviour, "random")
+    before = [stored.dataset for stored in collect_datasets(config)]
+    kept = {path: path.read_bytes() for path in (store / "CartPole").rglob("*") if path.is_file()}
+    shutil.rmtree(store / "CartPole-POMDP")
+    after = [stored.dataset for stored in collect_datasets(config)]
+    assert {path: path.read_bytes() for path in (store / "CartPole").rglob("*") if path.is_file()} == kept
+    for one, other in zip(before, after, strict=True):
+        assert (one.name, one.references, one.env_id) == (other.name, other.references, other.env_id)
+        assert_same_episodes(one.episodes, other.episodes)
+        assert json.loads(json.dumps(one.metadata)) == json.loads(json.dumps(other.metadata))
+
+
+def test_a_behaviour_of_another_task_is_refused(store: Path, behaviour: Path) -> None:
+    """Its replay and the returns that count as 0 and 100 are those of the task that it learned."""
+    config = CollectConfig("CartPole-MDP", "expert", agent=behaviour, episodes=1)
+    with pytest.raises(UserError, match="was trained on CartPole-v1, and its returns are no scale for CartPole-MDP-v0"):
+        collect_datasets(config)
+    config = replace(config, env="CartPole-v1", env_kwargs={"sutton_barto_reward": True})
+    with pytest.raises(UserError, match=r"no scale for CartPole-v1\(sutton_barto_reward=True\)"):
+        collect_datasets(config)
+
+
 # ---- the command line
 
 
@@ -364,7 +392,7 @@ def test_the_command_stores_and_says_what(call: Call, behaviour: Path, store: Pa
     command = shlex.split(re.search(r"train: python (.*)", out)[1])  # type: ignore[index]
     assert command == ["scripts/train_offline.py", "--dataset", "CartPole-POMDP/some-v0"]
     status, out, err = call(*shared, "--name", "some")
-    assert (status, out) == (2, "") and err.startswith("error: the dataset CartPole/some-v0 exists already")
+    assert (status, out) == (2, "") and err.startswith("error: the dataset CartPole-POMDP/some-v0 exists already")
     assert err.count("\n") == 1
 
 

@@ -19,6 +19,7 @@ from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, OfflineJob, O
 from rl_larnn.agents.offline.suite.page import summary, write_offline_page
 from rl_larnn.agents.offline.suite.run import run_offline_suite
 from rl_larnn.agents.offline.suite.sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
+from rl_larnn.agents.runs import RESULT
 from rl_larnn.agents.suite.job import execute
 from rl_larnn.envs.datasets import local_ids
 from tests.dataset_cases import store_in
@@ -74,6 +75,9 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
     collect_missing([RECALL], told.append)
     collect_missing([RECALL], told.append)
     assert told == [f"collecting {RECALL.id}"] and local_ids() == [RECALL.id]
+    other = replace(RECALL, config=replace(RECALL.config, episodes=31))
+    with pytest.raises(UserError, match=f"{RECALL.id} was collected with episodes=30, the suite wants episodes=31: re"):
+        collect_missing([other], told.append)
     jobs = offline_jobs([RECALL], ["gru", "bc-best-10%"], [0, 1])
     assert [job.name for job in jobs] == [
         f"{RECALL.id}, {name}, seed {s}" for s in (0, 1) for name in ("gru", "bc-best-10%")
@@ -84,8 +88,9 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
     assert sorted(records, key=lambda row: row.key) == read_rows(Path("out") / RESULTS, OfflineRecord)
     again = run_offline_suite(jobs, Path("out"), 2, lambda running: seen.extend("again" for _ in running))
     assert again == records and "again" not in seen
+    (jobs[0].run(Path("out")) / RESULT).unlink()  # as of a run that was interrupted
     longer = [replace(job, updates=7) for job in jobs]
-    with pytest.raises(UserError, match=r"out holds .* with 6 updates, not 7; choose another --out"):
+    with pytest.raises(UserError, match=r"out holds .*, gru, seed 0 with 6 updates, not 7; choose another --out"):
         run_offline_suite(longer, Path("out"), 2, lambda running: None)
     page = write_offline_page(Path("out"), [RECALL], records, "A page", "python scripts/run_offline_suite.py")
     assert (Path("out") / "scores.png").stat().st_size > 5000

@@ -63,6 +63,8 @@ def _scripted(config: CollectConfig, scripted: Behaviour | None, random: Behavio
         raise UserError(
             f"a scripted behaviour is never {config.level}: use --level mixed with --quality, random or expert"
         )
+    if config.deterministic or config.n_timesteps is not None:
+        raise UserError("a scripted behaviour is perfect and never trained: leave out deterministic and n_timesteps")
     return Cast(random, scripted)
 
 
@@ -75,29 +77,35 @@ def _trained(config: CollectConfig, stage: Stage, announce: Announce) -> Trained
     env.close()
     if config.n_timesteps is not None:
         recipe = replace(recipe, n_timesteps=config.n_timesteps)
-    folder = Path("runs") / stage.title(stage.plain_id) / f"behaviour-{recipe.algorithm}-s{config.seed}"
+    # Nothing but the same training has this name.
+    name = f"behaviour-{recipe.algorithm}-{recipe.n_timesteps}-s{config.seed}"
+    folder = Path("runs") / stage.title(stage.plain_id, version=True) / name
     found = read_behaviour(folder)
-    if found is None:
-        announce(folder, recipe.n_timesteps)
-        return train_behaviour(
-            stage.make,
-            stage.plain_id,
-            stage.env_kwargs,
-            recipe,
-            folder,
-            config.seed,
-            config.device,
-            config.progress_bar,
-        )
-    if config.n_timesteps not in (None, found.record["n_timesteps"]):
-        raise UserError(
-            f"the behaviour in {folder} was trained for {found.record['n_timesteps']} steps, not {config.n_timesteps}: "
-            "leave the number out, take another --seed, or remove the folder"
-        )
-    return found
+    if found is not None:
+        return found
+    announce(folder, recipe.n_timesteps)
+    return train_behaviour(
+        stage.make,
+        stage.plain_id,
+        stage.env_kwargs,
+        recipe,
+        folder,
+        config.seed,
+        config.device,
+        config.progress_bar,
+    )
 
 
 def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, stage: Stage) -> Cast:
+    learned = trained.record.get("env"), trained.record.get("env_kwargs", {})
+    if learned != (stage.plain_id, dict(stage.env_kwargs)):
+        raise UserError(
+            f"the behaviour in {trained.folder} was trained on {_with_arguments(*learned)}, and its returns are no "
+            f"scale for {_with_arguments(stage.plain_id, stage.env_kwargs)}: name its {EXPERT} instead, or leave "
+            "--agent out"
+        )
+    if config.reference_episodes is not None and not config.deterministic:
+        raise UserError(f"the references of {trained.folder} are measured already: leave out reference_episodes")
     expert, medium = (_agent(trained.folder / name, config, stage) for name in (EXPERT, MEDIUM))
     keys = ("algorithm", "n_timesteps", "seed", "expert_steps", "medium_steps")
     record: dict[str, Any] = {"trained": {key: trained.record.get(key) for key in keys}}
@@ -106,6 +114,10 @@ def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, s
     if references is not None:
         record["reference_episodes"] = trained.record.get("reference_episodes")
     return Cast(random, expert, medium, open_dataset(trained.folder / REPLAY), references, record)
+
+
+def _with_arguments(env_id: object, arguments: Mapping[str, Any]) -> str:
+    return f"{env_id}({', '.join(f'{key}={value}' for key, value in arguments.items())})" if arguments else f"{env_id}"
 
 
 def _from_agents(random: Behaviour, config: CollectConfig, stage: Stage) -> Cast:

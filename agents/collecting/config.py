@@ -31,7 +31,7 @@ class CollectConfig:
     :param agent: who plays: a run folder, a behaviour folder, an archive of Stable-Baselines3, or ``"scripted"``;
         ``None``: the scripted behaviour of the task if there is one, else a behaviour is trained, once, and kept
     :param expert: the agent that is the expert where ``agent`` is medium, at the levels medium and medium-expert
-    :param quality: share of good episodes at the level ``mixed``
+    :param quality: share of good episodes at the level ``mixed``; ``None``: one half
     :param episodes: whole episodes to collect, or ``None``
     :param steps: or steps after which the last episode ends; ``None`` for both: :data:`DEFAULT_STEPS`
     :param name: the last part of the dataset's id, by default the level; a version is added
@@ -40,7 +40,7 @@ class CollectConfig:
     :param deterministic: the likeliest actions of an agent; else they are sampled, as for D4RL
     :param device: of agents
     :param n_timesteps: of the training of a behaviour, if one is trained; ``None``: its recipe's
-    :param reference_episodes: behind each of the two reference returns, where they have to be measured
+    :param reference_episodes: behind each of the two reference returns, where they have to be measured; ``None``: 100
     :param progress_bar: show bars (on a terminal)
     """
 
@@ -48,7 +48,7 @@ class CollectConfig:
     level: str = "expert"
     agent: str | Path | None = None
     expert: str | Path | None = None
-    quality: float = 0.5
+    quality: float | None = None
     episodes: int | None = None
     steps: int | None = None
     name: str | None = None
@@ -57,15 +57,15 @@ class CollectConfig:
     deterministic: bool = False
     device: str = "cpu"
     n_timesteps: int | None = None
-    reference_episodes: int = 100
+    reference_episodes: int | None = None
     progress_bar: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise UserError(f"expected a level of {', '.join(LEVELS)}, got {self.level!r}")
-        if not 0 <= self.quality <= 1:
+        if self.quality is not None and not 0 <= self.quality <= 1:
             raise UserError(f"expected a quality, the share of good episodes, from 0 to 1, got {self.quality}")
-        if self.seed < 0 or self.reference_episodes < 1:
+        if self.seed < 0 or (self.reference_episodes is not None and self.reference_episodes < 1):
             raise UserError(
                 f"expected a seed of at least 0 and at least 1 reference episode, got {self.seed} and "
                 f"{self.reference_episodes}"
@@ -76,6 +76,20 @@ class CollectConfig:
             )
         if self.level == "medium-replay" and (self.episodes, self.steps) != (None, None):
             raise UserError("medium-replay is all that was seen in training up to medium: leave out episodes and steps")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        if self.quality is not None and self.level != "mixed":
+            raise UserError(f"quality is the share of good episodes at the level mixed, not {self.level}: leave it out")
+        if self.n_timesteps is not None and self.agent is not None:
+            raise UserError(f"n_timesteps is of a behaviour's training, and {self.agent} plays: leave one of them out")
+        if self.deterministic and self.level in ("random", "medium-replay"):
+            raise UserError(f"no agent plays at the level {self.level}: leave deterministic out")
+
+    @property
+    def share(self) -> float:
+        """The share of good episodes of a mixture."""
+        return 0.5 if self.quality is None else self.quality
 
     @property
     def amount(self) -> Amount:
@@ -117,15 +131,16 @@ class Stage:
 
         :raises UserError: if the name is none
         """
-        ending = config.name or (f"mixed{round(100 * config.quality)}" if config.level == "mixed" else config.level)
+        ending = config.name or (f"mixed{round(100 * config.share)}" if config.level == "mixed" else config.level)
         if not re.fullmatch(r"[-_\w]+", ending):
             raise UserError(f"expected a name of letters, digits, - and _, such as expert-v1, got {ending!r}")
         ending = ending if re.search(r"-v\d+$", ending) else f"{ending}-v0"
         return {env_id: f"{self.title(env_id)}/{ending}" for env_id in dict.fromkeys((self.plain_id, self.env_id))}
 
-    def title(self, env_id: str) -> str:
-        """An environment's id without its version, with its arguments: the folder of its datasets."""
-        plain = re.sub(r"-v\d+$", "", env_id.rpartition(":")[2])
+    def title(self, env_id: str, version: bool = False) -> str:
+        """An environment's id with its arguments, by default without its version: the folder of its datasets."""
+        plain = env_id.rpartition(":")[2]
+        plain = plain if version else re.sub(r"-v\d+$", "", plain)
         arguments = [f"{key}-{value}" for key, value in sorted(self.env_kwargs.items())]
         return re.sub(r"[^-_/\w]", "-", "-".join([plain, *arguments]))
 

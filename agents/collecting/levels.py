@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from rl_larnn.agents.collecting.casting import Announce, Cast, find_cast
 from rl_larnn.agents.collecting.config import CollectConfig, Stage, find_stage
+from rl_larnn.agents.collecting.learning import REFERENCE_EPISODES
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.randomness import derived_seed
 from rl_larnn.agents.results import versions
@@ -30,8 +31,10 @@ from rl_larnn.envs.datasets import (
     Episode,
     References,
     collect,
+    dataset_folder,
     episode_seed,
     mixed_behaviour,
+    read_minari,
     refuse_existing,
     store_minari,
 )
@@ -73,13 +76,40 @@ def collect_datasets(config: CollectConfig, announce: Announce = lambda folder, 
 def _collect(config: CollectConfig, announce: Announce) -> list[Stored]:
     stage, amount = find_stage(config), config.amount
     ids = stage.dataset_ids(config)
-    for dataset_id in ids.values():
-        refuse_existing(dataset_id)
+    if (plain := _plain_twin(config, stage, ids)) is not None:
+        return [plain, _store_masked(plain.dataset, ids, stage)]
     cast = find_cast(config, stage, announce)
     references = cast.references or _measure(cast, config, stage)
     parts = _parts(cast, amount, config, stage)
     about = _about(parts, cast, config, stage)
-    return [_store(env_id, ids, parts, references, stage, about) for env_id in ids]
+    plain = _store(ids, parts, references, stage, about)
+    if stage.mask is None:
+        return [plain]
+    return [plain, _store_masked(plain.dataset, ids, stage, _seeds(parts))]
+
+
+def asked(config: CollectConfig) -> dict[str, Any]:
+    """What tells the episodes of one collection from those of another on the same environment, as plain data."""
+    keys = ("level", "quality", "seed", "deterministic", "n_timesteps", "agent", "expert")
+    values = {key: getattr(config, key) for key in keys}
+    found = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+    amount = None if config.level == "medium-replay" else config.amount
+    return {**found, "episodes": amount and amount.episodes, "steps": amount and amount.steps}
+
+
+def _plain_twin(config: CollectConfig, stage: Stage, ids: Mapping[str, str]) -> Stored | None:
+    """The plain twin of a masked dataset, where it alone was stored before something stopped.
+
+    :raises DatasetError: if what is to be stored is there already, or the plain twin is of another collection
+    """
+    plain = ids[stage.plain_id]
+    refuse_existing(ids[stage.env_id])
+    if not dataset_folder(plain).exists():
+        return None
+    dataset = read_minari(plain)
+    if stage.mask is None or dataset.metadata.get("asked") != asked(config):
+        refuse_existing(plain)
+    return Stored(dataset, dataset_folder(plain))
 
 
 def _parts(cast: Cast, amount: Amount, config: CollectConfig, stage: Stage) -> list[_Part]:
@@ -91,7 +121,7 @@ def _parts(cast: Cast, amount: Amount, config: CollectConfig, stage: Stage) -> l
     behaviours: dict[str, Behaviour | None] = {"random": cast.random, "medium": cast.medium, "expert": cast.expert}
     if config.level == "mixed":
         env = stage.make()
-        behaviours["mixed"] = mixed_behaviour(cast.expert, env.action_space, config.quality, config.seed)
+        behaviours["mixed"] = mixed_behaviour(cast.expert, env.action_space, config.share, config.seed)
         env.close()
     names = config.level.split("-")
     share = amount.half if len(names) == 2 else amount
@@ -112,7 +142,7 @@ def _play(behaviour: Behaviour | None, amount: Amount, config: CollectConfig, st
 
 def _measure(cast: Cast, config: CollectConfig, stage: Stage) -> References:
     """Mean returns of random play and of the expert, always on the same episodes for a seed."""
-    means, amount = [], Amount(episodes=config.reference_episodes)
+    means, amount = [], Amount(episodes=config.reference_episodes or REFERENCE_EPISODES)
     shown = None if config.progress_bar else True
     for number, behaviour in enumerate((cast.random, cast.expert)):
         seed = derived_seed(config.seed, 7, number)
@@ -126,32 +156,51 @@ def _measure(cast: Cast, config: CollectConfig, stage: Stage) -> References:
 
 
 def _store(
-    env_id: str, ids: Mapping[str, str], parts: list[_Part], references: References, stage: Stage, about: dict[str, Any]
+    ids: Mapping[str, str], parts: list[_Part], references: References, stage: Stage, about: dict[str, Any]
 ) -> Stored:
-    """One of the twins: as it was played, or as the masked task shows it."""
+    """What was played, with everything visible."""
     env = stage.make()
     episodes = [episode for part in parts for episode in part.episodes]
     observation_space, action_space = env.observation_space, env.action_space
     env.close()
-    if stage.mask is not None and env_id == stage.env_id:
-        episodes, observation_space = [stage.mask.twin(episode) for episode in episodes], stage.mask.observation_space
-    twin = next((dataset_id for other, dataset_id in ids.items() if other != env_id), None)
     dataset = Dataset(
-        name=ids[env_id],
+        name=ids[stage.plain_id],
         columns=Columns.of(episodes),
         observation_space=observation_space,
         action_space=action_space,
         references=references,
-        env_id=env_id,
+        env_id=stage.plain_id,
         env_kwargs=stage.env_kwargs,
         metadata={
-            "description": f"{env_id}, level {about['level']}, played on {stage.plain_id}",
-            "twin": twin,
+            "description": f"{stage.plain_id}, level {about['level']}",
+            "twin": None if stage.mask is None else ids[stage.env_id],
             **about,
         },
     ).check()
-    seeds = [seed for part in parts for seed in part.seeds]
-    return Stored(dataset, store_minari(dataset, ids[env_id], seeds or None))
+    return Stored(dataset, store_minari(dataset, dataset.name, _seeds(parts)))
+
+
+def _store_masked(plain: Dataset, ids: Mapping[str, str], stage: Stage, seeds: list[int] | None = None) -> Stored:
+    """The same episodes as the masked task shows them."""
+    assert stage.mask is not None
+    level = plain.metadata["level"]
+    masked = plain.with_episodes(
+        [stage.mask.twin(episode) for episode in plain.episodes],
+        name=ids[stage.env_id],
+        observation_space=stage.mask.observation_space,
+        env_id=stage.env_id,
+        metadata={
+            **plain.metadata,
+            "description": f"{stage.env_id}, level {level}, played on {stage.plain_id}",
+            "twin": plain.name,
+        },
+    ).check()
+    return Stored(masked, store_minari(masked, masked.name, seeds))
+
+
+def _seeds(parts: list[_Part]) -> list[int] | None:
+    """What the environment was reset with for each episode, where that is known."""
+    return [seed for part in parts for seed in part.seeds] or None
 
 
 def _about(parts: list[_Part], cast: Cast, config: CollectConfig, stage: Stage) -> dict[str, Any]:
@@ -163,7 +212,8 @@ def _about(parts: list[_Part], cast: Cast, config: CollectConfig, stage: Stage) 
         "seed": config.seed,
         "played_on": stage.plain_id,
         "behaviours": records,
-        "reference_episodes": config.reference_episodes,
+        "asked": asked(config),
+        "reference_episodes": config.reference_episodes or REFERENCE_EPISODES,
         **cast.record,
         "versions": versions(),
     }

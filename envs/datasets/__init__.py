@@ -10,8 +10,8 @@ from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError
 from rl_larnn.envs.datasets.loading import load_dataset
-from rl_larnn.envs.datasets.minari_ids import local_ids, refuse_existing
-from rl_larnn.envs.datasets.minari_reader import read_minari
+from rl_larnn.envs.datasets.minari_ids import dataset_folder, local_ids, refuse_existing
+from rl_larnn.envs.datasets.minari_reader import read_minari, read_record
 from rl_larnn.envs.datasets.minari_writer import store_minari
 from rl_larnn.envs.datasets.recorder import Recorder
 from rl_larnn.envs.datasets.samplers import EpisodeSampler, Sampler, StreamSampler, WindowSampler
@@ -40,6 +40,7 @@ __all__ = [
     "best_episodes",
     "check_environment_fits",
     "collect",
+    "dataset_folder",
     "episode_batches",
     "episode_seed",
     "far_target",
@@ -53,6 +54,7 @@ __all__ = [
     "open_dataset",
     "random_behaviour",
     "read_minari",
+    "read_record",
     "refuse_existing",
     "returns_to_go",
     "save_dataset",

@@ -56,7 +56,8 @@ def mixed_behaviour(good: Behaviour, action_space: gym.Space, quality: float, se
     """
     if not 0 <= quality <= 1:
         raise ValueError(f"expected a quality, the share of good episodes, from 0 to 1, got {quality}")
-    random, generator = random_behaviour(action_space, seed), np.random.default_rng(seed)
+    # The generators of the actions and of the mixture must not draw the same numbers.
+    random, generator = random_behaviour(action_space, seed), np.random.default_rng((seed, 1))
 
     def act(observations: Any, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
         before, is_good = (None, np.zeros(len(starts), bool)) if state is None else state

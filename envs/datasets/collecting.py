@@ -75,8 +75,8 @@ def collect(
     finally:
         for slot in slots:
             slot.env.close()
-    kept = next(i for i in range(len(episodes) + 1) if amount.reached(i, sum(len(e) for e in episodes[:i])))
-    return episodes[:kept]
+    steps = np.cumsum([0, *(len(episode) for episode in episodes)])
+    return episodes[: next(i for i, total in enumerate(steps) if amount.reached(i, int(total)))]
 
 
 @dataclass

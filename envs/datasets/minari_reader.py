@@ -51,6 +51,15 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
     ).check()
 
 
+def read_record(dataset_id: str) -> dict[str, Any]:
+    """What this library has written about a local dataset; nothing about those of others.
+
+    Raises:
+        DatasetError: it is not there, or damaged.
+    """
+    return dict(_open(dataset_id, download=False).storage.metadata.get(RECORD, {}))
+
+
 def _open(dataset_id: str, download: bool) -> Any:
     minari = require("minari")
     try:

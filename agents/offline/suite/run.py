@@ -7,7 +7,9 @@ from pathlib import Path
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import RESULTS, write_rows
+from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.offline.suite.jobs import OfflineJob, OfflineRecord, record_of
+from rl_larnn.agents.runs import CONFIG
 from rl_larnn.agents.suite.job import Job
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.run import only_one
@@ -16,7 +18,7 @@ from rl_larnn.agents.suite.run import only_one
 def run_offline_suite(
     jobs: Sequence[OfflineJob], out: Path, at_once: int, on_change: Callable[[Sequence[Job]], None]
 ) -> list[OfflineRecord]:
-    """Do those runs that have no result yet, and write the table of all that have one.
+    """Do those runs that have no result yet, and write the table of these jobs, new and old.
 
     :param at_once: runs at a time
     :param on_change: told about once a second which runs are on their way
@@ -42,5 +44,6 @@ def check_at_once(number: int) -> None:
 
 
 def _refuse_other_lengths(job: OfflineJob, out: Path) -> None:
-    if job.finished(out) and (updates := record_of(job, out).updates) != job.updates:
+    run = job.run(out)
+    if (run / CONFIG).exists() and (updates := load_settings(run).plan.updates) != job.updates:
         raise UserError(f"{out} holds {job.name} with {updates} updates, not {job.updates}; choose another --out")

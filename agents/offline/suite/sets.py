@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from rl_larnn.agents.collecting import CollectConfig, collect_datasets
 from rl_larnn.agents.collecting.config import find_stage
+from rl_larnn.agents.collecting.levels import asked
 from rl_larnn.agents.errors import UserError, unknown_name
-from rl_larnn.envs.datasets import local_ids
+from rl_larnn.envs.datasets import local_ids, read_record
 
 #: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
 KINDS = ("plain", "masked", "recall")
@@ -34,8 +35,8 @@ def _twins(env: str, steps: int, updates: int, n_timesteps: int | None = None) -
     """Three levels of a masked task and of the task with everything visible."""
     found = []
     for level in ("medium-replay", "medium", "expert"):
-        amount = None if level == "medium-replay" else steps
-        config = CollectConfig(env, level, steps=amount, n_timesteps=n_timesteps)
+        amount, name = (None, level) if level == "medium-replay" else (steps, f"{level}-{steps // 1000}k")
+        config = CollectConfig(env, level, steps=amount, name=name, n_timesteps=n_timesteps)
         *plain, masked = find_stage(config).dataset_ids(config).values()
         found += [OfflineSet(name, "plain", updates, config) for name in plain]
         found.append(OfflineSet(masked, "masked", updates, config))
@@ -89,9 +90,22 @@ def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], pro
     """Collect what is not in Minari's store; behaviours are trained once and kept in ``runs/``.
 
     :param tell: told what is collected
-    :raises UserError: if something cannot be collected
+    :raises UserError: if something cannot be collected, or was collected in another way
     """
     for one in sets:
-        if one.id not in local_ids():
+        if one.id in local_ids():
+            _refuse_another(one)
+        else:
             tell(f"collecting {one.id}")
             collect_datasets(replace(one.config, progress_bar=progress_bar))
+
+
+def _refuse_another(one: OfflineSet) -> None:
+    """Scores on data that were collected in another way could not be compared."""
+    found, wanted = read_record(one.id).get("asked", {}), asked(one.config)
+    if other := [f"{key}={found.get(key)}" for key in wanted if found.get(key) != wanted[key]]:
+        expected = ", ".join(f"{key}={wanted[key]}" for key in wanted if found.get(key) != wanted[key])
+        raise UserError(
+            f"the dataset {one.id} was collected with {', '.join(other)}, the suite wants {expected}: remove it with "
+            f"minari delete {one.id}, or use another store (MINARI_DATASETS_PATH)"
+        )
