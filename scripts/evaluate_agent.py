@@ -19,6 +19,8 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.report import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
+from rl_larnn.agents.offline.snapshots import data_facts
+from rl_larnn.envs.datasets import References, far_target, normalized_score
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,19 +44,27 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
         # Loading has seeded the actions as in training.
         set_random_seed(run.settings.seed if seed is None else seed)
     deterministic = not arguments.stochastic
+    facts = data_facts(run.folder)
+    target = arguments.target_return
+    if facts is not None and target is not None and (far := far_target("the data", facts.returns, target)):
+        print(f"warning: {far}", file=sys.stderr)
     make = partial(run.make_environments, seed=seed, target_return=arguments.target_return)
     evaluation = evaluate(run.model, make, arguments.episodes, deterministic)
-    report(run, evaluation, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
+    references = None if facts is None else facts.references
+    report(run, evaluation, references, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
     if arguments.video:
-        print(f"video: {record_video(run, seed, deterministic)}")
+        print(f"video: {record_video(run, seed, deterministic, arguments.target_return)}")
 
 
-def report(run: LoadedRun, evaluation: Evaluation, wiped: Evaluation) -> None:
+def report(run: LoadedRun, evaluation: Evaluation, references: References | None, wiped: Evaluation) -> None:
     settings = run.settings
     moment = "" if run.finished else f", unfinished: checkpoint of step {run.model.num_timesteps}"
     title = f"{settings.env}, {settings.memory}, {len(evaluation.returns)} fresh episodes{moment}"
     table = Table(title=title, show_header=False)
     table.add_row("mean return", f"{evaluation.mean:.2f}")
+    if references is not None:
+        score = float(normalized_score(evaluation.mean, *references))
+        table.add_row("normalised score: 0 random play, 100 expert", f"{score:.1f}")
     table.add_row("standard deviation", f"{evaluation.std:.2f}")
     table.add_row("worst", f"{evaluation.worst:.2f}")
     table.add_row("mean, memory wiped at every step", f"{wiped.mean:.2f}")

@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--best", type=float, help="learn from this share of the steps, the best episodes' (1)")
     parser.add_argument("-n", "--updates", type=int, help="steps of the optimiser")
     parser.add_argument("--env", help="where the agent will act; default what the dataset names")
+    parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--download", action="store_true", default=None, help="fetch the dataset if it is Minari's own")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument("--run-dir", help="folder to create; default runs/<dataset>/<memory>-s<seed>")
@@ -45,7 +46,10 @@ def run_training(arguments: argparse.Namespace) -> OfflineRun:
     bar = not given.pop("no_progress")
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
-        return train_offline(OfflineConfig(**given, settings=settings, progress_bar=bar), announce)
+        env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
+        return train_offline(
+            OfflineConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce
+        )
     refuse_beside_resume(given, {"updates", "device"})
     return resume_offline(given["resume"], given.get("updates"), given.get("device"), bar, announce)
 

@@ -37,9 +37,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every reading of a source."""
     names: list[Any] = []
 
-    def load(name: Any, download: bool = False) -> Dataset:
+    def load(name: Any, *rest: Any) -> Dataset:
         names.append(name)
-        return load_dataset(name, download)
+        return load_dataset(name, *rest)
 
     monkeypatch.setattr(cache, "load_dataset", load)
     return names
@@ -100,6 +100,36 @@ def test_a_damaged_copy_is_made_again(tmp_path: Path, reads: list[Any]) -> None:
     (place / "actions.npy").unlink()
     with pytest.raises(DatasetError, match="expected a whole copy of a dataset"):
         open_dataset(place)
+
+
+def test_one_file_is_read_once_however_it_is_named(
+    tmp_path: Path, reads: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_d4rl(tmp_path / "a.hdf5", random_dataset([4]).episodes)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.hdf5", path, "./a.hdf5"):
+        assert load_cached(name).name == str(name)
+    assert len(reads) == 1
+
+
+def test_episodes_cut_elsewhere_are_another_copy(tmp_path: Path, reads: list[Any]) -> None:
+    path = write_d4rl(tmp_path / "a.hdf5", random_dataset([4, 4, 4]).episodes, timeouts=None)
+    for limit in (2, 3, 3):
+        assert load_cached(path, max_episode_steps=limit).columns.lengths.max() <= limit
+    assert len(reads) == 2
+    # Of the tasks that are known, the limit is known too, and saying it makes no difference.
+    known = write_d4rl(tmp_path / "hopper-medium-v2.hdf5", random_dataset([4]).episodes)
+    for limit in (None, 1000):
+        load_cached(known, max_episode_steps=limit)
+    assert len(reads) == 3
+
+
+def test_where_no_copy_can_be_written_the_data_are_in_memory(tmp_path: Path, reads: list[Any]) -> None:
+    path = write_d4rl(tmp_path / "a.hdf5", random_dataset([4]).episodes)
+    (tmp_path / "a.hdf5.columns").mkdir()  # something else's
+    found = load_cached(path)
+    assert not isinstance(found.columns.rewards.base, np.memmap)
+    assert_same(found, load_dataset(path))
 
 
 def test_another_folder_can_be_named(tmp_path: Path, reads: list[Any]) -> None:

@@ -17,6 +17,7 @@ from rl_larnn.envs.datasets import (
     DatasetError,
     Episode,
     References,
+    ReturnRange,
     best_episodes,
     check_environment_fits,
     far_target,
@@ -229,6 +230,20 @@ def test_the_best_share_is_one_of_steps() -> None:
     assert_same_episodes(best_episodes(dataset, 0.7).episodes, [dataset.episodes[i] for i in (0, 1, 3)], final=False)
 
 
+def test_references_have_to_be_a_scale() -> None:
+    assert random_dataset([3], references=References(0, 1)).check()
+    for highest in (0, -1, np.nan):
+        with pytest.raises(DatasetError, match="random: expected a maximum reference above the minimum, got 0 and"):
+            random_dataset([3], references=References(0, highest)).check()
+
+
+def test_a_fingerprint_is_of_the_content() -> None:
+    one = random_dataset([3, 4], seed=0)
+    assert one.fingerprint == random_dataset([3, 4], seed=0, references=References(0, 1)).fingerprint
+    others = [random_dataset([4, 3], seed=0), random_dataset([3, 4], seed=1)]
+    assert one.fingerprint not in {other.fingerprint for other in others}
+
+
 def test_an_environment_has_to_fit() -> None:
     env = make("CartPole-v1")
     dataset = random_dataset([3], observation_space=env.observation_space, action_space=env.action_space)
@@ -252,11 +267,12 @@ def test_an_environment_has_to_fit() -> None:
 
 
 def test_a_far_target_is_told_with_the_range() -> None:
-    dataset = returning([0, 10], [2, 2])
-    assert target_range(dataset) == (-5.0, 15.0)
-    assert far_target(dataset, 15.0) is None and far_target(dataset, -5.0) is None
-    warning = far_target(dataset, 15.1)
-    assert warning is not None and "target return 15.1" in warning and "return 0 to 10 (mean 5)" in warning
-    assert far_target(dataset, -5.1) is not None
-    same = returning([500, 500], [2, 2])
-    assert far_target(same, 540) is None and far_target(same, 560) is not None
+    returns = ReturnRange.of(returning([0, 10], [2, 2]))
+    assert returns == (0, 5, 10) and target_range(returns) == (-5.0, 15.0)
+    assert far_target("mine", returns, 15.0) is None and far_target("mine", returns, -5.0) is None
+    warning = far_target("mine", returns, 15.1)
+    assert warning is not None and "target return 15.1" in warning
+    assert "of mine, whose episodes return 0 to 10 (mean 5)" in warning
+    assert far_target("mine", returns, -5.1) is not None
+    same = ReturnRange.of(returning([500, 500], [2, 2]))
+    assert far_target("mine", same, 540) is None and far_target("mine", same, 560) is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import h5py
 import minari
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_larnn.envs.datasets import (
+    D4RL_LOCOMOTION,
     Dataset,
     DatasetError,
     Episode,
@@ -28,6 +31,7 @@ from rl_larnn.envs.datasets import (
     read_minari,
     refuse_existing,
     store_minari,
+    with_spaces_of,
 )
 from tests.dataset_cases import (
     IMAGE,
@@ -101,6 +105,41 @@ def test_a_locomotion_file_brings_its_references_and_spaces(tmp_path: Path) -> N
     assert load_d4rl(wild).action_space == spaces.Box(-np.inf, np.inf, (2,), np.float32)
     bounds = spaces.Box(-4, 4, (2,), np.float32)
     assert load_d4rl(wild, action_space=bounds).action_space == bounds
+
+
+@pytest.mark.parametrize("name", D4RL_LOCOMOTION)
+def test_a_locomotion_environment_has_the_shapes_of_the_files(name: str) -> None:
+    """Sizes of observations and actions in D4RL's v2 files."""
+    pytest.importorskip("mujoco")
+    sizes = {"halfcheetah": (17, 6), "hopper": (11, 3), "walker2d": (17, 6), "ant": (111, 8)}
+    known = D4RL_LOCOMOTION[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about versions
+        env = gym.make(known.env_id, **known.env_kwargs)
+    assert (*env.observation_space.shape, *env.action_space.shape) == sizes[name]  # type: ignore[misc]
+    assert env.spec is not None and env.spec.max_episode_steps == known.max_episode_steps
+    env.close()
+
+
+def test_guessed_spaces_give_way_to_those_of_an_environment(tmp_path: Path) -> None:
+    """The last choice was never taken, and one action is a rounding error out of bounds."""
+    file = write_d4rl(tmp_path / "a.hdf5", some_episodes([4, 4], 0, VECTOR, PUSHES), actions=np.array([0, 1] * 4))
+    guessed = load_d4rl(file)
+    assert guessed.action_space == spaces.Discrete(2)
+    assert with_spaces_of(guessed, VECTOR, spaces.Discrete(3)).action_space == spaces.Discrete(3)
+    assert with_spaces_of(guessed, VECTOR, spaces.Discrete(1)).action_space == spaces.Discrete(2)
+    several = write_d4rl(tmp_path / "b.hdf5", some_episodes([4]), actions=np.array([[0, 1]] * 4))
+    wanted = spaces.MultiDiscrete([3, 2])
+    assert with_spaces_of(load_d4rl(several), VECTOR, wanted).action_space == wanted
+    fewer = spaces.MultiDiscrete([3, 1])
+    assert with_spaces_of(load_d4rl(several), VECTOR, fewer).action_space == spaces.MultiDiscrete([1, 2])
+    beyond = write_d4rl(tmp_path / "c.hdf5", some_episodes([4]), actions=np.full((4, 2), 1 + 1e-6, np.float32))
+    torques = spaces.Box(-1, 1, (2,), np.float64)
+    found = with_spaces_of(load_d4rl(beyond), spaces.Box(-5, 5, (3,), np.float64), torques)
+    assert (found.action_space, found.observation_space) == (TORQUES, spaces.Box(-5, 5, (3,), np.float32))
+    assert with_spaces_of(load_d4rl(beyond), VECTOR, spaces.Box(-1, 1, (3,))).action_space.shape == (2,)
+    named = random_dataset([3], action_space=PUSHES)
+    assert with_spaces_of(named, VECTOR, spaces.Discrete(9)) is named
 
 
 def test_columns_of_width_one_and_numbers_for_flags(tmp_path: Path) -> None:
@@ -245,6 +284,27 @@ def test_the_environment_is_recovered_with_its_arguments(store: Path) -> None:
     theirs = minari.load_dataset("TMaze/kept-v0")
     assert theirs.recover_environment().unwrapped.corridor == 7
     assert load_dataset("TMaze/kept").env_kwargs == {"corridor": 7}
+
+
+def test_an_environment_of_another_package_is_kept(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mazes_of_mine.py").write_text(
+        "from gymnasium.envs.registration import register\n"
+        "register('Mine-v0', entry_point='rl_larnn.envs.tasks.tmaze:TMaze', kwargs={'corridor': 3})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    about = {"env_id": "mazes_of_mine:Mine-v0", "env_kwargs": {"corridor": 9}}
+    store_minari(random_dataset([3], 0, spaces.Box(-1, 1, (2,)), spaces.Discrete(4), **about), "Mine/kept-v0")
+    found = load_dataset("Mine/kept")
+    assert (found.env_id, found.env_kwargs) == ("mazes_of_mine:Mine-v0", {"corridor": 9})
+    assert minari.load_dataset("Mine/kept-v0").env_spec.id == "Mine-v0"
+    del gym.registry["Mine-v0"]
+
+
+def test_a_download_needs_a_version(store: Path) -> None:
+    with pytest.raises(DatasetError, match=r"its version to download it, such as mujoco/hopper/expert-v0, got"):
+        load_dataset("mujoco/hopper/expert", download=True)
 
 
 def test_jax_is_not_needed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

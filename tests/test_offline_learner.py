@@ -63,6 +63,8 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
             obs, _ = model.policy.obs_to_tensor(normal)
             start = torch.tensor([row == columns.starts[number]])
             action = torch.as_tensor(columns.actions[[row]])
+            if isinstance(learner.dataset.action_space, spaces.Box):
+                action = action.reshape(1, -1)
             timed = {k: v[None] for k, v in obs.items()} if isinstance(obs, dict) else obs[None]
             _, log_prob, _ = model.policy.evaluate_chunks(timed, action[None], state, start[None])
             state = model.policy.act(obs, state, start)[3]
@@ -73,8 +75,15 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
 @pytest.mark.parametrize("batches", ["windows", "episodes"])
 @pytest.mark.parametrize(
     "observations, actions",
-    [(VECTOR, PUSHES), (VECTOR, TORQUES), (IMAGE, PUSHES), (VECTOR, spaces.MultiDiscrete([2, 3]))],
-    ids=["vector", "torques", "image", "several"],
+    [
+        (VECTOR, PUSHES),
+        (VECTOR, TORQUES),
+        (IMAGE, PUSHES),
+        (VECTOR, spaces.MultiDiscrete([2, 3])),
+        (VECTOR, spaces.Box(-1, 1, (2, 3))),
+        (VECTOR, spaces.Box(-1, 1, ())),
+    ],
+    ids=["vector", "torques", "image", "several", "matrix", "number"],
 )
 def test_the_loss_is_that_of_a_plain_loop(batches: str, observations: spaces.Space, actions: spaces.Space) -> None:
     dataset = random_dataset([5, 3, 4], observation_space=observations, action_space=actions)

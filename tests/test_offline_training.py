@@ -23,21 +23,33 @@ from rl_larnn.agents.collecting import CollectConfig, collect_datasets
 from rl_larnn.agents.config import load_settings as load_run_settings
 from rl_larnn.agents.environments import make_environments
 from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.evaluation import video
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.initial import as_in_run, take_over
 from rl_larnn.agents.logs import CURVE
 from rl_larnn.agents.offline import OfflineConfig, learning, resume_offline, train_offline
+from rl_larnn.agents.offline.config import resolve_offline
 from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.runs import RESULT
 from rl_larnn.agents.training import TrainConfig, resume, train
 from rl_larnn.envs import make
-from rl_larnn.envs.datasets import Amount, Columns, Dataset, collect, load_dataset, random_behaviour, store_minari
+from rl_larnn.envs.datasets import (
+    Amount,
+    Columns,
+    Dataset,
+    collect,
+    load_dataset,
+    local_ids,
+    random_behaviour,
+    store_minari,
+)
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, store_in, write_d4rl
 from tests.script_cases import SCRIPTS, Call, caller
 
 RECALL, RANDOM = "TMazePassive-10-corridor-5/mixed50-v0", "CartPole-POMDP/random-v0"
 TINY: dict[str, Any] = {"hidden_size": 8, "batch_size": 4}
+PENDULUM = gym.spaces.Box(-2.0, 2.0, (1,), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +170,46 @@ def test_a_file_of_d4rl(inside: Path) -> None:
     assert load_settings(run.folder).dataset == str(path)
 
 
+def test_bounds_of_a_file_are_those_of_the_environment(inside: Path) -> None:
+    """Pendulum's torques go to 2; in these data none is above 1, from which a reader can only guess."""
+    env = make("Pendulum-v1")
+    generator = np.random.default_rng(0)
+    episodes = [random_episode(9, generator, env.observation_space, env.action_space) for _ in range(4)]
+    write_d4rl(inside / "mine.hdf5", episodes, timeouts=None)
+    run = train_offline(config(dataset="mine.hdf5", env="Pendulum-v1", env_kwargs={"g": 5.0}, updates=2))
+    assert run.settings.run.env_kwargs == {"g": 5.0} and run.settings.facts.returns.highest < 10
+    assert resume_offline(run.folder, updates=3).result.updates == 3
+
+
+def test_arguments_of_the_environment_are_laid_over_those_of_the_data(inside: Path) -> None:
+    settings, _ = resolve_offline(config())
+    assert settings.run.env_kwargs == {"corridor": 5}
+    settings, _ = resolve_offline(config(env_kwargs={"shortest": 3}))
+    assert settings.run.env_kwargs == {"corridor": 5, "shortest": 3}
+
+
 # ---- cut off and continued
+
+
+def test_a_run_whose_data_are_gone_or_others_says_so(inside: Path) -> None:
+    episodes = [random_episode(9, np.random.default_rng(seed), VECTOR, TORQUES) for seed in range(4)]
+    about = {"env": "Pendulum-v1", "dataset": inside / "mine.hdf5", "updates": 2}
+    path = write_d4rl(inside / "mine.hdf5", episodes, actions=np.zeros((36, 1), np.float32))
+    folder = train_offline(config(**about)).folder
+    write_d4rl(path, episodes, actions=np.ones((36, 1), np.float32))
+    with pytest.raises(UserError, match=r"the dataset .*mine\.hdf5 has changed since the run began: begin a new one"):
+        resume_offline(folder, updates=3)
+    path.unlink()
+    with pytest.raises(UserError, match=r"mine\.hdf5: no such file"):
+        resume_offline(folder, updates=3)
+
+
+@pytest.mark.parametrize("content", [b"", b"memory"])
+def test_a_damaged_memory_is_told(inside: Path, content: bytes) -> None:
+    folder = train_offline(config()).folder
+    (folder / "checkpoint/memory.pt").write_bytes(content)
+    with pytest.raises(UserError, match="expected the state of a run, got a foreign file"):
+        resume_offline(folder, updates=20)
 
 
 @pytest.mark.parametrize("batches", ["streams", "windows", "episodes"])
@@ -202,9 +253,22 @@ def test_a_run_online_is_not_continued_offline(inside: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_run(inside: Path) -> None:
-    with pytest.raises(UserError, match="training diverged: the loss is not finite after update"):
+    with pytest.raises(UserError, match="training diverged by update"):
         train_offline(config(settings={**TINY, "learning_rate": 1e38, "warmup": 0.0}))
     assert (Path("runs/TMazePassive-10-corridor-5-mixed50-v0/gru-s0/checkpoint")).is_dir()
+
+
+@pytest.mark.parametrize("changes", [{"eval_freq": 1}, {"eval_freq": 0}, {"eval_freq": 0, "checkpoint_freq": 1}])
+def test_weights_that_are_no_numbers_are_neither_tried_nor_saved(inside: Path, changes: dict[str, int]) -> None:
+    """Distributions of continuous actions refuse them, which is no message for a user."""
+    dataset = random_dataset([20] * 4, env_id="Pendulum-v1", observation_space=VECTOR, action_space=PENDULUM)
+    store_minari(dataset, "Pendulum/some-v0") if "Pendulum/some-v0" not in local_ids() else None
+    with pytest.raises(UserError, match="training diverged by update"):
+        train_offline(
+            config(dataset="Pendulum/some", **changes, settings={**TINY, "learning_rate": 1e38, "warmup": 0.0})
+        )
+    saved = RecurrentPPO.load(Path("runs/Pendulum-some-v0/gru-s0/checkpoint/model.zip"), device="cpu")
+    assert all(bool(weight.isfinite().all()) for weight in saved.policy.parameters())
 
 
 # ---- from offline to online
@@ -309,6 +373,32 @@ def test_a_target_far_outside_the_data_is_warned_of(inside: Path) -> None:
     told: list[list[str]] = []
     train_offline(config(target_return=50.0, updates=1), lambda settings, folder, warnings: told.append(warnings))
     assert re.fullmatch(r"the target return 50 is far outside of .*, whose episodes return -1 to 1 .*", told[0][0])
+
+
+def test_evaluation_knows_the_data(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train_offline(config())
+    evaluate_it = caller("evaluate_agent", monkeypatch, capsys)
+    status, out, err = evaluate_it(str(run.folder), "--episodes", "4")
+    assert (status, err) == (0, "") and f"{run.result.normalized_score:.1f}" in out and "normalised score" in out
+    status, out, err = evaluate_it(str(run.folder), "--episodes", "1", "--target-return", "50")
+    assert status == 0 and err.startswith("warning: the target return 50 is far outside of the data, whose episodes")
+
+
+def test_a_video_asks_for_the_same_return(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_run(train_offline(config(target_return=1.0)).folder)
+    asked: list[float | None] = []
+
+    def play(run: Any, make_it: Any, *rest: Any) -> None:
+        asked.append(make_it.args[-1])
+        (make_it.args[1]).mkdir()
+        (make_it.args[1] / "x.mp4").touch()
+
+    monkeypatch.setattr(video, "_play", play)
+    monkeypatch.setattr(video.importlib.util, "find_spec", lambda name: True)
+    video.record_video(loaded, target_return=0.5)
+    assert asked == [0.5] and loaded.recipe(0.5).target_return == 0.5 and loaded.recipe().target_return == 1.0
 
 
 # ---- the command line

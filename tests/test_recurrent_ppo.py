@@ -351,6 +351,15 @@ def test_unsupported_spaces_are_refused() -> None:
         check_spaces(VECTOR, spaces.Dict({"a": spaces.Discrete(2)}))
 
 
+@pytest.mark.parametrize("space", [spaces.Discrete(3, start=1), spaces.MultiDiscrete([2, 2], start=[0, 4])])
+@pytest.mark.parametrize("what", ["observations", "actions"])
+def test_choices_not_counted_from_zero_are_refused(space: spaces.Space, what: str) -> None:
+    """Stable-Baselines3 would hand out choices that do not exist."""
+    both = (space, spaces.Discrete(2)) if what == "observations" else (spaces.Discrete(2), space)
+    with pytest.raises(ValueError, match=f"{what} must be counted from 0, as Stable-Baselines3 does, got"):
+        check_spaces(*both)
+
+
 @pytest.mark.parametrize("memory", ["gru", "aaren", "none"])
 def test_short_learning(memory: str) -> None:
     """A bit shown three steps ago: memories recall it, the control stays near 0.5. Seed 0, 100 episodes each."""

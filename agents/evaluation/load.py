@@ -16,6 +16,7 @@ from rl_larnn.agents.environments import load_normalization, make_environments
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.models import load_model
 from rl_larnn.agents.randomness import derived_seed
+from rl_larnn.agents.recipes import Recipe
 from rl_larnn.agents.runs import MODEL, NORMALIZATION
 
 #: Environments that an evaluation runs side by side. It decides which seeds the episodes get, so it is fixed.
@@ -40,6 +41,18 @@ class LoadedRun:
         """Whether this is the model at the end of training."""
         return self.source == self.folder
 
+    def recipe(self, target_return: float | None = None) -> Recipe:
+        """The run's recipe, asking for another return if one is given.
+
+        :raises UserError: if a return is asked of an agent that was never told one
+        """
+        recipe = self.settings.recipe
+        if target_return is None:
+            return recipe
+        if recipe.target_return is None:
+            raise UserError(f"the agent of {self.folder} was never told of a return: leave out target_return")
+        return replace(recipe, target_return=target_return)
+
     def make_environments(
         self,
         n_envs: int = EVALUATION_ENVS,
@@ -55,12 +68,7 @@ class LoadedRun:
         :param target_return: the return to ask for, if another than in the run
         :raises UserError: if a return is asked of an agent that was never told one
         """
-        settings = self.settings
-        recipe = settings.recipe
-        if target_return is not None:
-            if recipe.target_return is None:
-                raise UserError(f"the agent of {self.folder} was never told of a return: leave out target_return")
-            recipe = replace(recipe, target_return=target_return)
+        settings, recipe = self.settings, self.recipe(target_return)
         first = derived_seed(settings.seed, 0) if seed is None else seed
         kwargs = {**settings.env_kwargs, **(env_kwargs or {})}
         env = make_environments(settings.env, kwargs, recipe, n_envs, first, render_mode=render_mode)

@@ -21,10 +21,13 @@ from rl_larnn.agents.randomness import derived_seed
 from rl_larnn.agents.runs import NORMALIZATION
 
 
-def record_video(run: LoadedRun, seed: int | None = None, deterministic: bool = True) -> Path:
+def record_video(
+    run: LoadedRun, seed: int | None = None, deterministic: bool = True, target_return: float | None = None
+) -> Path:
     """Record one fresh episode into ``videos/`` of the run folder.
 
     :param seed: of the episode; ``None``: that of the evaluation's first one
+    :param target_return: the return to ask for, if another than in the run
     :return: the file, under a name that was free
     :raises UserError: if moviepy is missing, or the environment cannot be rendered
     """
@@ -36,15 +39,15 @@ def record_video(run: LoadedRun, seed: int | None = None, deterministic: bool = 
         # A folder that is not there yet: Gymnasium warns about any other.
         folder = Path(temporary) / "recorded"
         try:
-            _play(run, partial(_recorded, run, folder), seed, deterministic)
+            _play(run, partial(_recorded, run, folder, target_return), seed, deterministic)
         except gym.error.DependencyNotInstalled as error:
             raise UserError(f"recording a video: {one_line(error)}; pip install 'rl-larnn[video]'") from error
         return next(folder.glob("*.mp4")).rename(path)
 
 
-def _recorded(run: LoadedRun, folder: Path) -> gym.Env:
+def _recorded(run: LoadedRun, folder: Path, target_return: float | None) -> gym.Env:
     settings = run.settings
-    env = make_env(settings.env, settings.env_kwargs, settings.recipe, render_mode="rgb_array")
+    env = make_env(settings.env, settings.env_kwargs, run.recipe(target_return), render_mode="rgb_array")
     if env.render_mode != "rgb_array":
         env.close()
         raise UserError(f"the environment {settings.env} cannot be rendered as images (render_mode rgb_array)")

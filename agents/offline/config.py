@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import gymnasium as gym
 
 from rl_larnn.agents.baselines import BASELINES
 from rl_larnn.agents.config import Settings, TrainConfig, resolve
@@ -18,7 +20,18 @@ from rl_larnn.agents.runs import OFFLINE
 from rl_larnn.agents.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.cues import action_cue_space
-from rl_larnn.envs.datasets import Dataset, best_episodes, check_environment_fits, far_target, load_cached
+from rl_larnn.envs.datasets import (
+    Dataset,
+    DatasetError,
+    References,
+    ReturnRange,
+    best_episodes,
+    check_environment_fits,
+    far_target,
+    is_file,
+    load_cached,
+    with_spaces_of,
+)
 from rl_larnn.envs.spaces import is_vector
 from rl_larnn.memory import Memory
 
@@ -33,6 +46,7 @@ class OfflineConfig:
     :param clone: no return is asked for: imitate the episodes as they are
     :param best: share of the steps to learn from, those of the episodes of the highest returns
     :param env: where the agent will act; ``None``: the environment that the dataset names
+    :param env_kwargs: arguments of the environment, over those that the dataset names
     :param updates: steps of the optimiser
     :param download: fetch a dataset of Minari's that is not here
     :param seed: of the parameters, the batches and the trials
@@ -53,6 +67,7 @@ class OfflineConfig:
     clone: bool = False
     best: float | None = None
     env: str | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     updates: int | None = None
     download: bool = False
     seed: int = 0
@@ -66,6 +81,29 @@ class OfflineConfig:
     progress_bar: bool = False
 
 
+class DataFacts(NamedTuple):
+    """What is known of the data without opening them.
+
+    :param references: what counts as 0 and as 100
+    :param fingerprint: tells whether they are still the same
+    """
+
+    returns: ReturnRange
+    references: References | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DataFacts:
+        """The facts of a dataset."""
+        return cls(ReturnRange.of(dataset), dataset.references, dataset.fingerprint)
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> DataFacts:
+        """From a list of lists."""
+        returns, references, fingerprint = data
+        return cls(ReturnRange(*returns), None if references is None else References(*references), fingerprint)
+
+
 @dataclass(frozen=True)
 class OfflineSettings:
     """An offline run with every choice made.
@@ -73,11 +111,13 @@ class OfflineSettings:
     :param run: what the agent is and where it acts, as of an online run
     :param dataset: what it learns from
     :param plan: how
+    :param facts: of the dataset
     """
 
     run: Settings
     dataset: str
     plan: OfflinePlan
+    facts: DataFacts
 
     def choices(self) -> dict[str, Any]:
         """Every number of the training, and what the agent sees."""
@@ -88,7 +128,7 @@ class OfflineSettings:
     def to_json(self) -> dict[str, Any]:
         """Plain data: that of an online run, so that all that reads runs reads this one too, and ``offline`` beside."""
         plan = {**asdict(self.plan), "learning_rate": format_value(self.plan.learning_rate)}
-        return {**self.run.to_json(), OFFLINE: {"dataset": self.dataset, "plan": plan}}
+        return {**self.run.to_json(), OFFLINE: {"dataset": self.dataset, "plan": plan, "facts": self.facts}}
 
     @classmethod
     def from_json(cls, run: Settings, data: Mapping[str, Any]) -> OfflineSettings:
@@ -98,16 +138,26 @@ class OfflineSettings:
         :raises KeyError, TypeError: if something is missing
         """
         plan = {**data["plan"], "learning_rate": parse_value(data["plan"]["learning_rate"])}
-        return cls(run, data["dataset"], OfflinePlan(**plan))
+        return cls(run, data["dataset"], OfflinePlan(**plan), DataFacts.from_json(data["facts"]))
 
 
 def load_data(settings: OfflineSettings) -> Dataset:
     """What a run learns from.
 
-    :raises DatasetError: if it is gone or damaged
+    :raises DatasetError: if it is gone or damaged, or another than when the run began
     """
-    dataset = load_cached(settings.dataset)
+    run = settings.run
+    dataset = _load(settings.dataset, run.env)
+    dataset = with_spaces_of(dataset, *check_environment(run.env, run.env_kwargs))
+    if dataset.fingerprint != settings.facts.fingerprint:
+        raise DatasetError(f"the dataset {settings.dataset} has changed since the run began: begin a new one")
     return dataset if settings.plan.best == 1 else best_episodes(dataset, settings.plan.best)
+
+
+def _load(name: str | Path, env_id: str | None, download: bool = False) -> Dataset:
+    """A dataset; episodes of a file without timeouts end at the environment's limit of steps."""
+    limit = gym.spec(env_id.rpartition(":")[2]).max_episode_steps if env_id is not None and is_file(name) else None
+    return load_cached(name, download=download, max_episode_steps=limit)
 
 
 def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
@@ -120,8 +170,12 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
         raise UserError(f"offline learning takes a memory, got the baseline {config.memory!r}; without memory: none")
     if config.clone and config.target_return is not None:
         raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
-    dataset = load_cached(config.dataset, download=config.download).check()
-    env_id, env_kwargs = _environment(config, dataset)
+    named = None if config.env is None else resolve_id(config.env)
+    dataset = _load(config.dataset, named, config.download).check()
+    env_id, env_kwargs = _environment(config, named, dataset)
+    found = check_environment(env_id, env_kwargs)
+    dataset = with_spaces_of(dataset, *found)
+    check_environment_fits(dataset, *found, env_id)
     memory = memory_name(config.memory or "aaren")
     recipe, plan = offline_recipe(env_id, memory)
     own = {"updates": config.updates, "best": config.best}
@@ -147,9 +201,10 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     )
     if run.recipe.frame_stack != 1:
         raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
-    name = str(Path(config.dataset).resolve()) if Path(config.dataset).exists() else dataset.name
-    warnings = [] if target is None else [far_target(dataset, target)]
-    return OfflineSettings(run, name, plan), [warning for warning in warnings if warning is not None]
+    name = str(Path(config.dataset).resolve()) if is_file(config.dataset) else dataset.name
+    facts = DataFacts.of(dataset)
+    warning = None if target is None else far_target(dataset.name, facts.returns, target)
+    return OfflineSettings(run, name, plan, facts), [] if warning is None else [warning]
 
 
 def _cues(memory: str, target: float | None, dataset: Dataset) -> dict[str, Any]:
@@ -170,12 +225,10 @@ def _as_published(memory: str, dataset: Dataset, cues: Mapping[str, Any], plan: 
     return options
 
 
-def _environment(config: OfflineConfig, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+def _environment(config: OfflineConfig, named: str | None, dataset: Dataset) -> tuple[str, dict[str, Any]]:
     """Id and arguments of the environment where the agent will act."""
-    name = config.env or dataset.env_id
-    if name is None:
+    if named is None and dataset.env_id is None:
         raise UserError(f"the dataset {dataset.name} doesn't say where it was collected: name the environment (--env)")
-    env_id = resolve_id(name)
-    env_kwargs = dict(dataset.env_kwargs) if env_id == dataset.env_id else {}
-    check_environment_fits(dataset, *check_environment(env_id, env_kwargs), env_id)
-    return env_id, env_kwargs
+    env_id = named or resolve_id(str(dataset.env_id))
+    known = dataset.env_kwargs if env_id == dataset.env_id else {}
+    return env_id, {**known, **config.env_kwargs}

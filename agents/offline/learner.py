@@ -99,22 +99,23 @@ class OfflineLearner:
         )
 
     def _actions(self, windows: Windows) -> Tensor:
-        """(B, K, ...) as the policy gives them out itself."""
+        """(B, K, ...) as the policy gives them out itself; of a Box as vectors."""
         space, actions = self.dataset.action_space, windows.actions
-        if isinstance(space, spaces.Box) and self.model.policy.squash_output:
-            actions = self.model.policy.scale_action(actions)
+        if isinstance(space, spaces.Box):
+            if self.model.policy.squash_output:
+                actions = self.model.policy.scale_action(actions)
+            actions = actions.reshape(*windows.times.shape, -1)
         whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
         return torch.as_tensor(actions, device=self.model.device).to(torch.long if whole else torch.float32)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         policy, critic = self.model.policy, batch.returns is not None
-        state = self.state
-        if state is None or self.plan.batches != "streams":
-            state = policy.initial_state(batch.starts.shape[1])
+        state = policy.initial_state(batch.starts.shape[1]) if self.state is None else self.state
         log_prob, values, after = policy.judge_chunks(
             batch.observations, batch.actions, state, batch.starts, critic=critic
         )
-        self.state = map_state(lambda part: part.detach(), after)
+        if self.plan.batches == "streams":
+            self.state = map_state(lambda part: part.detach(), after)
         loss = -(log_prob * batch.mask).sum() / batch.mask.sum()
         record = {"train/imitation_loss": loss.detach()}
         if batch.returns is not None and values is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 
@@ -16,6 +17,7 @@ from rl_larnn.agents.environments import make_environments, normalized
 from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.interrupts import Interrupts
+from rl_larnn.agents.offline.learner import OfflineLearner
 from rl_larnn.agents.offline.snapshots import OfflineSession, save_checkpoint
 from rl_larnn.agents.randomness import derived_seed
 
@@ -28,7 +30,7 @@ _LINES = 100
 def learn(session: OfflineSession, logger: Logger, progress_bar: bool) -> None:
     """Update up to the total of the plan, then save. At every instant a whole checkpoint is on the disk.
 
-    :raises UserError: if the loss is no longer a number; the last checkpoint is kept
+    :raises UserError: if training diverges; the last good checkpoint is kept
     :raises Interrupted: on Ctrl-C or SIGTERM
     """
     learner, total = session.learner, session.learner.plan.updates
@@ -40,18 +42,34 @@ def learn(session: OfflineSession, logger: Logger, progress_bar: bool) -> None:
     with interrupts, bar, closing(_Trials(session, logger)) as trials:
         try:
             while learner.updates < total and interrupts.number is None:
-                lines.add(learner.update())
+                lines.add(_update(learner))
                 bar.update()
                 trials.run_if_due()
                 lines.write_if_due(bar)
                 if learner.updates - saved_at >= freq or time.monotonic() - saved_time >= CHECKPOINT_SECONDS:
+                    refuse_divergence(learner)
                     save_checkpoint(session)
                     saved_at, saved_time = learner.updates, time.monotonic()
         except KeyboardInterrupt:  # a second signal, perhaps in the middle of an update
             raise Interrupted(session.folder, saved_at, interrupts.number, "update") from None
+    refuse_divergence(learner)
     save_checkpoint(session)
     if interrupts.number is not None:
         raise Interrupted(session.folder, learner.updates, interrupts.number, "update")
+
+
+def _update(learner: OfflineLearner) -> dict[str, torch.Tensor]:
+    try:
+        return learner.update()
+    except ValueError:  # PyTorch's distributions refuse parameters that are not numbers
+        refuse_divergence(learner)
+        raise
+
+
+def refuse_divergence(learner: OfflineLearner) -> None:
+    """:raises UserError: if a weight is no longer a number; asked before the agent is tried or saved."""
+    if not all(bool(parameter.isfinite().all()) for parameter in learner.model.policy.parameters()):
+        raise UserError(f"training diverged by update {learner.updates}; try a lower learning_rate")
 
 
 class _Lines:
@@ -71,10 +89,8 @@ class _Lines:
             return
         means = {key: torch.stack([record[key] for record in self.records]).mean().item() for key in self.records[0]}
         self.records.clear()
-        if not all(mean == mean and abs(mean) != float("inf") for mean in means.values()):
-            raise UserError(
-                f"training diverged: the loss is not finite after update {learner.updates}; try a lower learning_rate"
-            )
+        if not all(math.isfinite(mean) for mean in means.values()):
+            raise UserError(f"training diverged by update {learner.updates}; try a lower learning_rate")
         for key, mean in means.items():
             self.logger.record(key, mean)
         policy = learner.model.policy
@@ -100,6 +116,7 @@ class _Trials:
         learner, progress = self.session.learner, self.session.progress
         if not self.every or (learner.updates % self.every and learner.updates != learner.plan.updates):
             return
+        refuse_divergence(learner)
         with progress.paused():
             evaluation = evaluate(learner.model, self._environments(), EPISODES)
         progress.trials.append((learner.updates, evaluation.mean))

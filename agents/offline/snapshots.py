@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -14,7 +15,7 @@ from rl_larnn.agents.checkpoint import STATE, find_checkpoint, replace_checkpoin
 from rl_larnn.agents.environments import load_normalization, make_environments, normalized
 from rl_larnn.agents.errors import UserError, one_line
 from rl_larnn.agents.models import build_model, load_model
-from rl_larnn.agents.offline.config import OfflineSettings, load_data
+from rl_larnn.agents.offline.config import DataFacts, OfflineSettings, load_data
 from rl_larnn.agents.offline.learner import OfflineLearner
 from rl_larnn.agents.offline.seen import fit_statistics
 from rl_larnn.agents.progress import Progress
@@ -94,6 +95,13 @@ def load_settings(folder: Path) -> OfflineSettings:
         ) from error
 
 
+def data_facts(folder: Path) -> DataFacts | None:
+    """What a run knows of its data, or ``None`` of a run that was trained online."""
+    if OFFLINE not in read_json(folder / CONFIG, "the settings of a run"):
+        return None
+    return load_settings(folder).facts
+
+
 def load_checkpoint(folder: Path, settings: OfflineSettings) -> OfflineSession:
     """The run as it was at its last checkpoint.
 
@@ -101,19 +109,19 @@ def load_checkpoint(folder: Path, settings: OfflineSettings) -> OfflineSession:
     """
     checkpoint = find_checkpoint(folder)
     state = read_json(checkpoint / STATE, "the state of a run")
-    run = settings.run
+    run, dataset = settings.run, load_data(settings)
     env = _environments(settings)
     try:
         env = load_normalization(checkpoint / NORMALIZATION, env, training=False)
         model = load_model(checkpoint / MODEL, env, run.device, run.memory)
         assert isinstance(model, RecurrentPPO)
-        learner = OfflineLearner(model, load_data(settings), run.recipe, settings.plan, derived_seed(run.seed, 3))
+        learner = OfflineLearner(model, dataset, run.recipe, settings.plan, derived_seed(run.seed, 3))
         learner.updates = int(state["updates"])
         learner.sampler.restore(state["sampler"])
         learner.state = _memory(checkpoint, model)
         restore_generators(state["generators"])
         return OfflineSession(folder, settings, learner, env, Progress.from_json(state["progress"]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
         env.close()
         if isinstance(error, UserError):
             raise

@@ -51,6 +51,7 @@ def train_offline(config: OfflineConfig, announce: Announce | None = None) -> Of
     with _told_in_one_line():
         settings, warnings = resolve_offline(config)
     with threads(settings.run.threads):
+        compile_kernels(pick_device(settings.run.device), config.progress_bar)
         with _told_in_one_line():
             session = new_session(Path(), settings)
         try:
@@ -82,6 +83,7 @@ def resume_offline(
     if device is not None:
         settings = replace(settings, run=replace(settings.run, device=device))
     with threads(settings.run.threads):
+        compile_kernels(pick_device(settings.run.device), progress_bar)
         with _told_in_one_line():
             session = load_checkpoint(folder, settings)
         try:
@@ -120,7 +122,6 @@ def _record(settings: OfflineSettings) -> dict[str, object]:
 
 
 def _run(session: OfflineSession, progress_bar: bool, announce: Announce | None, warnings: list[str]) -> OfflineRun:
-    compile_kernels(pick_device(session.settings.run.device), progress_bar)
     logger = run_logger(session.folder, session.learner.updates, CLOCK)
     if announce is not None:
         announce(session.settings, session.folder, warnings)

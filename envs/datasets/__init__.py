@@ -2,14 +2,14 @@
 
 from rl_larnn.envs.datasets.behaviour import Behaviour, Policy, mixed_behaviour, random_behaviour
 from rl_larnn.envs.datasets.cache import load_cached, open_dataset, save_dataset
-from rl_larnn.envs.datasets.checks import check_environment_fits, far_target, target_range
+from rl_larnn.envs.datasets.checks import ReturnRange, check_environment_fits, far_target, target_range
 from rl_larnn.envs.datasets.collecting import Amount, collect, episode_seed
 from rl_larnn.envs.datasets.columns import Columns
-from rl_larnn.envs.datasets.d4rl import load_d4rl
+from rl_larnn.envs.datasets.d4rl import load_d4rl, with_spaces_of
 from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError
-from rl_larnn.envs.datasets.loading import load_dataset
+from rl_larnn.envs.datasets.loading import is_file, load_dataset
 from rl_larnn.envs.datasets.minari_ids import dataset_folder, local_ids, refuse_existing
 from rl_larnn.envs.datasets.minari_reader import read_minari, read_record
 from rl_larnn.envs.datasets.minari_writer import store_minari
@@ -33,6 +33,7 @@ __all__ = [
     "Policy",
     "Recorder",
     "References",
+    "ReturnRange",
     "Sampler",
     "StreamSampler",
     "WindowSampler",
@@ -44,6 +45,7 @@ __all__ = [
     "episode_batches",
     "episode_seed",
     "far_target",
+    "is_file",
     "load_cached",
     "load_d4rl",
     "load_dataset",
@@ -62,4 +64,5 @@ __all__ = [
     "store_minari",
     "target_range",
     "windows_of",
+    "with_spaces_of",
 ]

@@ -7,23 +7,30 @@ so it is whole or not there, and knows the size and age of what it was made from
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rl_larnn.envs.datasets.columns import Columns
+from rl_larnn.envs.datasets.d4rl import step_limit
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError, one_line, require
 from rl_larnn.envs.datasets.loading import is_file, load_dataset, resolve_dataset
 from rl_larnn.envs.datasets.minari_ids import dataset_folder
 from rl_larnn.envs.datasets.scores import References
 
-_FORMAT = 1
+_FORMAT = 2
 _TEXT = "dataset.json"
 
 
-def load_cached(name_or_path: str | Path, folder: str | Path | None = None, download: bool = False) -> Dataset:
+def load_cached(
+    name_or_path: str | Path,
+    folder: str | Path | None = None,
+    download: bool = False,
+    max_episode_steps: int | None = None,
+) -> Dataset:
     """``load_dataset``, through a memory-mapped copy that is made on the first call and after every change.
 
     Args:
@@ -31,21 +38,32 @@ def load_cached(name_or_path: str | Path, folder: str | Path | None = None, down
         folder: of the copy; None: ``columns`` in the folder of the Minari dataset, so that it goes when that goes, or
             ``<file>.columns`` beside the file.
         download: see ``load_dataset``.
+        max_episode_steps: see ``load_dataset``.
+
+    Returns:
+        The copy; the data in memory where its own place cannot be written to.
 
     Raises:
-        DatasetError: see ``load_dataset``; and where the copy cannot be written.
+        DatasetError: see ``load_dataset``; and where a folder was named in which the copy cannot be written.
     """
-    name = str(name_or_path) if is_file(name_or_path) else resolve_dataset(str(name_or_path), download)
+    file = is_file(name_or_path)
+    name = str(name_or_path) if file else resolve_dataset(str(name_or_path), download)
+    limit = step_limit(name, max_episode_steps) if file else None
     default, source = _places(name)
     place = default if folder is None else Path(folder)
-    key = _key(name, source)
+    key = _key(source, limit)
     if key is not None:
         try:
-            return open_dataset(place, key)
+            return replace(open_dataset(place, key), name=name)
         except DatasetError:
             pass  # not there, of an older source, or cut short: it is only a copy
-    dataset = load_dataset(name, download)
-    save_dataset(dataset, place, _key(name, source))
+    dataset = load_dataset(name, download, limit)
+    try:
+        save_dataset(dataset, place, _key(source, limit))
+    except DatasetError:
+        if folder is not None:
+            raise
+        return dataset
     return open_dataset(place)
 
 
@@ -154,11 +172,11 @@ def _places(name: str) -> tuple[Path, Path]:
     return folder / "columns", folder / "data"
 
 
-def _key(name: str, source: Path) -> list[Any] | None:
+def _key(source: Path, limit: int | None) -> list[Any] | None:
     """What tells one state of the source from another, or None where there is none yet."""
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     files = [file for file in files if file.is_file()]
     if not files:
         return None
     stats = [file.stat() for file in files]
-    return [name, str(source), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
+    return [str(source), limit, sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]

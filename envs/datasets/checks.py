@@ -1,5 +1,7 @@
 """Do an environment and a target return fit a dataset? Asked before training on it."""
 
+from typing import NamedTuple
+
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
@@ -32,22 +34,35 @@ def check_environment_fits(dataset: Dataset, observation_space: gym.Space, actio
             )
 
 
-def target_range(dataset: Dataset) -> tuple[float, float]:
+class ReturnRange(NamedTuple):
+    """Returns of the episodes of a dataset."""
+
+    lowest: float
+    mean: float
+    highest: float
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "ReturnRange":
+        """The range of a dataset."""
+        returns = dataset.returns
+        return cls(float(returns.min()), float(returns.mean()), float(returns.max()))
+
+
+def target_range(returns: ReturnRange) -> tuple[float, float]:
     """The lowest and the highest target return that the data can be expected to say something about."""
-    lowest, highest = float(dataset.returns.min()), float(dataset.returns.max())
+    lowest, _, highest = returns
     margin = max(_BEYOND_RANGE * (highest - lowest), _BEYOND_SIZE * max(abs(lowest), abs(highest)))
     return lowest - margin, highest + margin
 
 
-def far_target(dataset: Dataset, target: float) -> str | None:
-    """A warning, with the range of the data, if a target return is far outside of it; else None."""
-    lowest, highest = target_range(dataset)
+def far_target(name: str, returns: ReturnRange, target: float) -> str | None:
+    """A warning, with the range of the dataset of that name, if a target return is far outside of it; else None."""
+    lowest, highest = target_range(returns)
     if lowest <= target <= highest:
         return None
-    returns = dataset.returns
     return (
-        f"the target return {target:g} is far outside of {dataset.name}, whose episodes return "
-        f"{returns.min():g} to {returns.max():g} (mean {returns.mean():g})"
+        f"the target return {target:g} is far outside of {name}, whose episodes return {returns.lowest:g} to "
+        f"{returns.highest:g} (mean {returns.mean:g})"
     )
 
 

@@ -9,6 +9,7 @@ and takuseno/d3rlpy (``episode_generator.py``), which both drop the unfinished e
 here.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rl_larnn.envs.datasets.episode import numbers
 from rl_larnn.envs.datasets.errors import DatasetError, one_line, require
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
 
+_FORMAT = "D4RL HDF5"
 KEYS = ("observations", "actions", "rewards", "terminals")
 _LAYOUT = "observations (N, ...), actions (N, ...), rewards (N,), terminals (N,) and timeouts (N,)"
 
@@ -47,7 +49,7 @@ def load_d4rl(
     known = d4rl_locomotion(path.stem)
     raw = _read(path)
     steps = len(raw["rewards"])
-    limit = max_episode_steps or (None if known is None else known.max_episode_steps)
+    limit = step_limit(path, max_episode_steps)
     terminals, timeouts = _flags(path, raw, "terminals"), _timeouts(path, raw, limit)
     ends = np.flatnonzero(terminals | timeouts)
     if len(ends) == 0:
@@ -73,8 +75,45 @@ def load_d4rl(
         action_space=action_space,
         references=None if known is None else known.references,
         env_id=None if known is None else known.env_id,
-        metadata={"format": "D4RL HDF5", "dropped_steps": steps - whole},
+        env_kwargs={} if known is None else dict(known.env_kwargs),
+        metadata={"format": _FORMAT, "dropped_steps": steps - whole},
     ).check()
+
+
+def step_limit(path: str | Path, max_episode_steps: int | None = None) -> int | None:
+    """Where episodes are cut if the file has no timeouts: as said, or as known of the locomotion tasks."""
+    known = d4rl_locomotion(Path(path).stem)
+    return max_episode_steps or (None if known is None else known.max_episode_steps)
+
+
+def with_spaces_of(dataset: Dataset, observation_space: gym.Space, action_space: gym.Space) -> Dataset:
+    """The same data under the spaces of an environment, as far as the numbers fit them.
+
+    A file of D4RL names no spaces: bounds, and how many choices there are, can only be guessed from what was seen.
+    Other datasets are left as they are.
+    """
+    if dataset.metadata.get("format") != _FORMAT:
+        return dataset
+    return replace(
+        dataset,
+        observation_space=_bounded(dataset.observation_space, observation_space),
+        action_space=_bounded(dataset.action_space, action_space),
+    )
+
+
+def _bounded(guess: gym.Space, wanted: gym.Space) -> gym.Space:
+    if isinstance(guess, spaces.Box) and isinstance(wanted, spaces.Box) and guess.shape == wanted.shape:
+        if guess.dtype.kind != "f":
+            return guess
+        with np.errstate(over="ignore"):  # bounds too large for the numbers of the file become infinite
+            low, high = (bound.astype(guess.dtype) for bound in (wanted.low, wanted.high))
+        return spaces.Box(low, high, dtype=guess.dtype.type)
+    if isinstance(guess, spaces.Discrete) and isinstance(wanted, spaces.Discrete):
+        return wanted if wanted.start == 0 and wanted.n >= guess.n and wanted.dtype == guess.dtype else guess
+    if isinstance(guess, spaces.MultiDiscrete) and isinstance(wanted, spaces.MultiDiscrete):
+        fits = wanted.shape == guess.shape and not wanted.start.any() and (wanted.nvec >= guess.nvec).all()
+        return wanted if fits and wanted.dtype == guess.dtype else guess
+    return guess
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -137,7 +176,7 @@ def _timeouts(path: Path, raw: dict[str, np.ndarray], limit: int | None) -> np.n
     if limit is None:
         raise DatasetError(
             f"{path}: missing key timeouts (N,): without it episodes can only be told apart by their longest length; "
-            "pass max_episode_steps"
+            "name an environment with a limit of steps (--env), or pass max_episode_steps"
         )
     terminals, timeouts = _flags(path, raw, "terminals"), np.zeros(len(raw["rewards"]), bool)
     start = 0

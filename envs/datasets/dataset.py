@@ -1,5 +1,6 @@
 """A dataset: episodes, the spaces they live in, the scale of their returns, and what made them."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -76,12 +77,26 @@ class Dataset:
             )
         return normalized_score(returns, *self.references)
 
+    @property
+    def fingerprint(self) -> str:
+        """What datasets of equal lengths, rewards and actions share, and hardly any others."""
+        columns, total = self.columns, 0
+        for array in (columns.lengths, columns.rewards, columns.actions):
+            total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
+        return f"{total:08x}"
+
     def check(self) -> "Dataset":
         """Itself, once every value has been looked at.
 
         Raises:
-            DatasetError: NaN or infinity, or a choice that does not exist; with the key, the shape and the episode.
+            DatasetError: NaN or infinity, or a choice that does not exist, with the key, the shape and the episode; or
+                references that are no scale.
         """
+        if self.references is not None and not self.references.maximum > self.references.minimum:
+            raise DatasetError(
+                f"{self.name}: expected a maximum reference above the minimum, got {self.references.minimum:g} and "
+                f"{self.references.maximum:g}"
+            )
         for number, episode in enumerate(self.episodes):
             for key, space in (("observations", self.observation_space), ("actions", self.action_space)):
                 problem = _outside(getattr(episode, key), space)

@@ -14,19 +14,20 @@ from rl_larnn.envs.ids import UnknownEnvironmentError, resolve_id
 _SUFFIXES = (".hdf5", ".h5")
 
 
-def load_dataset(name_or_path: str | Path, download: bool = False) -> Dataset:
+def load_dataset(name_or_path: str | Path, download: bool = False, max_episode_steps: int | None = None) -> Dataset:
     """Reads a dataset into memory. For one that is too large, or read often, see ``load_cached``.
 
     Args:
         name_or_path: a Minari id, whose newest local version is meant if it has none; or the path of a D4RL file,
             which is told by its ending, ``.hdf5`` or ``.h5``, or by being a file.
         download: fetch a Minari dataset that is not in the local store. Without it nothing touches the network.
+        max_episode_steps: of a file without timeouts, see ``load_d4rl``.
 
     Raises:
         DatasetError: nothing of that name is there (with the nearest names, and how to get it), or it is damaged.
     """
     if is_file(name_or_path):
-        return load_d4rl(name_or_path)
+        return load_d4rl(name_or_path, max_episode_steps=max_episode_steps)
     return read_minari(resolve_dataset(str(name_or_path), download), download)
 
 
@@ -49,6 +50,8 @@ def resolve_dataset(name: str, download: bool = False) -> str:
             return name
         raise _unknown(name, namespace, local)
     versions = [(parse_id(known)[2] or 0, known) for known in local if known.rpartition("-v")[0] == name]
+    if not versions and download:
+        raise DatasetError(f"expected a dataset id with its version to download it, such as {name}-v0, got {name!r}")
     if not versions:
         raise _unknown(name, namespace, local)
     return max(versions)[1]

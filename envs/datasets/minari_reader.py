@@ -37,6 +37,7 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
     record = dict(metadata.get(RECORD, {}))
     spec = source.env_spec
     env_kwargs = record.pop("env_kwargs", {} if spec is None else spec.kwargs)
+    env_id = record.pop("env_id", None if spec is None else spec.id)
     low, high = metadata.get("ref_min_score"), metadata.get("ref_max_score")
     made_by = {key: metadata[key] for key in ("algorithm_name", "description") if key in metadata}
     return Dataset(
@@ -45,7 +46,7 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
         observation_space=source.observation_space,
         action_space=source.action_space,
         references=None if low is None or high is None else References(float(low), float(high)),
-        env_id=None if spec is None else spec.id,
+        env_id=env_id,
         env_kwargs=env_kwargs,
         metadata={**made_by, **record},
     ).check()

@@ -5,6 +5,7 @@ expect it. Images are kept as they are, where Minari would compress them with lo
 """
 
 import copy
+import importlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ def _write(dataset: Dataset, dataset_id: str, folder: Path, seeds: Sequence[int]
         env_spec=_spec(dataset),
         jpeg_encoding=False,
     )
-    record = {**dataset.metadata, "env_kwargs": dict(dataset.env_kwargs)}
+    record = {**dataset.metadata, "env_id": dataset.env_id, "env_kwargs": dict(dataset.env_kwargs)}
     metadata: dict[str, Any] = {"dataset_id": dataset_id, "minari_version": minari.__version__, RECORD: record}
     metadata |= {key: str(record.pop(key)) for key in ("algorithm_name", "description") if key in record}
     if dataset.references is not None:
@@ -90,13 +91,16 @@ def _buffer(episode: Episode, number: int, seeds: Sequence[int] | None) -> Any:
 
 def _spec(dataset: Dataset) -> EnvSpec | None:
     """The environment's spec, made with the dataset's arguments, or None where it cannot be written down."""
-    if dataset.env_id is None or dataset.env_id not in gym.registry:
+    if dataset.env_id is None:
         return None
-    spec = copy.deepcopy(gym.spec(dataset.env_id))
-    spec.kwargs.update(dataset.env_kwargs)
     try:
+        module, _, plain = dataset.env_id.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        spec = copy.deepcopy(gym.spec(plain))
+        spec.kwargs.update(dataset.env_kwargs)
         spec.to_json()
-    except TypeError:
+    except (gym.error.Error, TypeError, ImportError):
         return None
     return spec
 

@@ -4,7 +4,9 @@ Source of the scale and of its numbers: Fu et al., D4RL: Datasets for Deep Data-
 """
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,11 +26,13 @@ class Locomotion(NamedTuple):
     Attributes:
         references: of all levels and versions.
         env_id: the maintained environment that is nearest to the one they were collected in.
+        env_kwargs: what it is made with.
         max_episode_steps: of every episode.
     """
 
     references: References
     env_id: str
+    env_kwargs: Mapping[str, Any] = MappingProxyType({})
     max_episode_steps: int = 1000
 
 
@@ -36,7 +40,7 @@ D4RL_LOCOMOTION: dict[str, Locomotion] = {
     "halfcheetah": Locomotion(References(-280.178953, 12135.0), "HalfCheetah-v4"),
     "hopper": Locomotion(References(-20.272305, 3234.3), "Hopper-v4"),
     "walker2d": Locomotion(References(1.629008, 4592.3), "Walker2d-v4"),
-    "ant": Locomotion(References(-325.6, 3879.7), "Ant-v4"),
+    "ant": Locomotion(References(-325.6, 3879.7), "Ant-v4", {"use_contact_forces": True}),
 }
 _LEVELS = "random|medium|expert|medium-replay|full-replay|medium-expert"
 _NAME = re.compile(rf"({'|'.join(D4RL_LOCOMOTION)})-({_LEVELS})(-v[0-2])?")
