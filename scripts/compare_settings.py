@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from command_line import Parser, script
 from rl_larnn.agents.evaluation.comparison import comparison_tables, read_run
 
 
-@script()
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = Parser("Tables of runs by their settings, as Markdown.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    print(comparison_tables([read_run(folder) for folder in parser.parse_args().runs]))
+    return parser.parse_args()
+
+
+@script()
+def main() -> None:
+    print(comparison_tables([read_run(folder) for folder in parse_arguments().runs]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.comparison import Trained, command, comparison_tables, read_run
 from rl_larnn.agents.results import score
 from rl_larnn.agents.training import train
-from rl_larnn.agents.values import parse_pairs
+from rl_larnn.agents.values import Linear, parse_pairs
 
 
 def trained(seed: int, value: float | None, memory: str = "aaren", **settings: Any) -> Trained:
@@ -42,7 +42,7 @@ def test_the_best_mean_stands_first() -> None:
 
 
 def test_the_command_makes_the_same_choices() -> None:
-    own = {"window": 4, "learning_rate": 1e-3}
+    own = {"window": 4, "learning_rate": Linear(0.002)}  # which has a space when typed
     settings = resolve(TrainConfig("CartPole-POMDP", "larnn", 777, n_envs=3, settings=own))
     typed = shlex.split(command(settings))
     assert typed[:6] == ["python", "scripts/train_agent.py", "--env", "CartPole-POMDP-v0", "--memory", "larnn"]

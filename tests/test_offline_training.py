@@ -184,8 +184,8 @@ def test_bounds_of_a_file_are_those_of_the_environment(inside: Path) -> None:
 def test_arguments_of_the_environment_are_laid_over_those_of_the_data(inside: Path) -> None:
     settings, _ = resolve_offline(config())
     assert settings.run.env_kwargs == {"corridor": 5}
-    settings, _ = resolve_offline(config(env_kwargs={"shortest": 3}))
-    assert settings.run.env_kwargs == {"corridor": 5, "shortest": 3}
+    settings, _ = resolve_offline(config(env_kwargs={"shortest": 3, "corridor": 4}))
+    assert settings.run.env_kwargs == {"corridor": 4, "shortest": 3}
 
 
 # ---- cut off and continued

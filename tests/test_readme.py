@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rl_larnn.envs import TASKS
 from rl_larnn.memories import MEMORIES, memory_options
 from rl_larnn.policies import POLICY_ALIASES
+from tests.script_cases import caller, load_script
 
 ROOT = Path(__file__).parents[1]
 README, TASKS_PAGE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/tasks.md"))
@@ -42,3 +44,56 @@ def test_every_named_policy_exists() -> None:
 def test_every_named_file_exists() -> None:
     named = set(re.findall(r"(?:rl_larnn|agents|envs|scripts|docs)/[\w/]+\.\w+", README))
     assert len(named) > 5 and all((ROOT / name).exists() for name in named)
+
+
+def typed(page: str) -> list[str]:
+    """Every command of ours on a page: lines of blocks of shell, and what stands between backticks."""
+    lines = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in joined(block).splitlines()]
+    commands = [line[line.index("python scripts/") :] for line in lines if "python scripts/" in line]
+    return commands + re.findall(r"`(python scripts/[^`]+)`", page)
+
+
+def joined(block: str) -> str:
+    return block.replace("\\\n", " ")
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = [(page, command) for page in PAGES for command in typed(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page, command", COMMANDS, ids=[f"{page.name}-{n}" for n, (page, _) in enumerate(COMMANDS)])
+def test_every_command_can_be_typed(page: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its script takes every option and value; names in capitals stand for what a reader puts in their place."""
+    _, script, *arguments = shlex.split(command, comments=True)
+    assert (ROOT / script).exists()
+    monkeypatch.setattr("sys.argv", [script, *(argument.replace("$seed", "0") for argument in arguments)])
+    if any(argument.isupper() or argument.startswith("RUN") for argument in arguments) or not arguments:
+        return
+    load_script(Path(script).stem, monkeypatch).parse_arguments()
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_code_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = python_blocks()[0]
+    for long, short in (("100_000, progress_bar=True", "512"), ("range(1000)", "range(3)")):
+        assert long in code
+        code = code.replace(long, short)
+    exec(code, {})
+    assert (tmp_path / "agent.zip").exists()
+
+
+def test_a_memory_of_ones_own_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = (block for block in python_blocks() if block.startswith("# my_memory.py"))
+    (tmp_path / "my_memory.py").write_text(code)
+    train, evaluate = (caller(name, monkeypatch, capsys) for name in ("train_agent", "evaluate_agent"))
+    chosen = ["--env", "CartPole-POMDP", "--memory", "my_memory:RunningAverage", "-n", "256", "--eval-episodes", "1"]
+    status, _, err = train(*chosen, "--run-dir", "run", "--device", "cpu", "--no-progress")
+    assert (status, err) == (0, "")
+    assert evaluate("run", "--episodes", "1")[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -91,12 +92,18 @@ def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
     usual, own = _recipe(settings.env, settings.memory), _choices(settings)
     own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
-    parts = ["python scripts/train_agent.py", f"--env {settings.env}", f"--memory {settings.memory}"]
+    parts = ["python", "scripts/train_agent.py", "--env", settings.env, "--memory", settings.memory]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
-            flags = {"n_timesteps": "-n ", "n_envs": "--n-envs ", _ARGUMENTS: "--env-kwargs ", _INIT: "--init "}
-            parts.append(f"{flags.get(name, f'--set {name}=')}{_text(own, name)}")
-    return " ".join(parts)
+            parts += _as_typed(name, _text(own, name))
+    return shlex.join(parts)
+
+
+def _as_typed(name: str, text: str) -> list[str]:
+    if name == _ARGUMENTS:
+        return ["--env-kwargs", *text.split()]
+    flags = {"n_timesteps": "-n", "n_envs": "--n-envs", _INIT: "--init"}
+    return [flags[name], text] if name in flags else ["--set", f"{name}={text}"]
 
 
 def _choices(settings: Settings) -> dict[str, Any]:
