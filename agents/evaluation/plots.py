@@ -67,6 +67,6 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
     axes.set_ylabel("return, mean of the last 100 training episodes")
     axes.set_title(f"{env_id}: mean over seeds, band from worst to best")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
-    figure.legend(loc="outside lower center", ncols=min(len(curves), 5), frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
