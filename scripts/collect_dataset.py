@@ -59,7 +59,7 @@ def report(stored: Stored) -> None:
     print(f"stored in {stored.folder}")
 
 
-@script()
+@script(goes_on=True)
 def main() -> None:
     all_stored = run_collection(parse_arguments())
     for stored in all_stored:

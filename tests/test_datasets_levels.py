@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.testing as npt
 import pytest
+from filelock import FileLock
 from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -33,6 +35,7 @@ from rl_larnn.agents.errors import UserError
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import (
     Dataset,
+    References,
     load_dataset,
     local_ids,
     open_dataset,
@@ -152,6 +155,43 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="exists already: pass it with --agent"):
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, behaviour)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
+    monkeypatch.setattr(watching, "TRIALS", 5)
+    monkeypatch.setattr(watching, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 3)
+    tiny = {"policy_kwargs": {"net_arch": [8]}}
+    more = {"learning_starts": 100} if algorithm == "sac" else {"n_steps": 100, "batch_size": 100, "n_epochs": 1}
+    recipe, folder = BehaviourRecipe(algorithm, 1000, 1, {**tiny, **more}), tmp_path / "new"
+    monkeypatch.setattr(learning, "_references", lambda *_: References(-2000.0, 0.0))
+    arguments = (lambda: make("Pendulum-v1"), "Pendulum-v1", {}, recipe, folder)
+    original, calls = watching.Watch._try, itertools.count()
+
+    def stopped(self: Any) -> None:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(watching.Watch, "_try", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_behaviour(*arguments)
+    assert not folder.exists() and (tmp_path / ".new.part").exists()
+    shutil.copy(tmp_path / ".new.part/600.zip", tmp_path / ".new.part/790.zip")  # tried, but not kept
+    trained = train_behaviour(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert {path.name for path in folder.iterdir()} == {"behaviour.json", "expert.zip", "medium.zip", "replay"}
+    assert trained.record["resumed_at"] == [600]
+    assert [steps for steps, _ in trained.record["trials"]] == [200, 400, 600, 800, 1000]
+    assert load_agent(folder / "expert.zip").record["steps"] == trained.record["expert_steps"]
+    assert open_dataset(folder / "replay").steps == trained.record["medium_steps"]  # episodes of 200 steps
+
+
+def test_two_processes_do_not_train_one_behaviour(tmp_path: Path) -> None:
+    (tmp_path / ".new.part").mkdir()
+    with FileLock(tmp_path / ".new.part/.lock"), pytest.raises(UserError, match="another process is training"):
+        train_behaviour(cartpole, "CartPole-v1", {}, BEHAVIOUR_RECIPES["CartPole-v1"], tmp_path / "new")
 
 
 def test_every_recipe_builds() -> None:

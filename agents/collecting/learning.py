@@ -4,25 +4,29 @@ The expert is the best agent in a trial. Medium is the agent that was nearest to
 the expert when training first got that far. Medium's replay are the episodes that training had seen by then.
 
 A behaviour folder holds ``behaviour.json``, ``expert.zip``, ``medium.zip`` and ``replay/`` (a dataset). It is whole or
-not there.
+not there; a training that was stopped goes on from a hidden folder beside it.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
+from rl_larnn.agents.collecting.partial import is_kept, keep, pick_up
 from rl_larnn.agents.collecting.recipes import ALGORITHMS, BehaviourRecipe
 from rl_larnn.agents.collecting.saved import load_agent
 from rl_larnn.agents.collecting.watching import Training, Watch, choose_medium, snapshot
@@ -45,6 +49,7 @@ from rl_larnn.envs.datasets import (
 )
 
 BEHAVIOUR = "behaviour.json"
+_LOCK = ".lock"
 EXPERT, MEDIUM, REPLAY = "expert.zip", "medium.zip", "replay"
 
 #: Episodes of a trial, and behind each of the two references.
@@ -94,39 +99,70 @@ def train_behaviour(
     """Train an agent and leave it, the one it was at medium, and what was seen until then in a new folder.
 
     :param make: makes the environment
+    Until it is whole it grows in a hidden folder beside; a training that was stopped goes on from there.
+
     :param env_id: its id, for the record, with ``env_kwargs``
-    :raises UserError: if the folder exists, or nothing was learned
+    :raises UserError: if the folder exists, another process is at it, or nothing was learned
     """
     if folder.exists():
         raise UserError(f"the folder {folder} exists already: pass it with --agent, or take another --seed")
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        training = _train(make, recipe, new, seed, device, progress_bar)
-        record = {"env": env_id, "env_kwargs": dict(env_kwargs), "seed": seed, **_describe(recipe)}
-        _finish(new, training, make, record, seed)
-        os.rename(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    new = folder.with_name(f".{folder.name}.part")
+    new.mkdir(parents=True, exist_ok=True)
+    with _only_one(new / _LOCK):
+        try:
+            training = _train(make, recipe, new, seed, device, progress_bar)
+            record = {"env": env_id, "env_kwargs": dict(env_kwargs), "seed": seed, **_describe(recipe)}
+            _finish(new, training, make, record, seed)
+            shutil.rmtree(new / "checkpoint", ignore_errors=True)
+            (new / _LOCK).unlink()
+            os.rename(new, folder)
+        except UserError:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        finally:
+            if not is_kept(new):
+                shutil.rmtree(new, ignore_errors=True)
     trained = read_behaviour(folder)
     assert trained is not None
     return trained
 
 
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"another process is training the behaviour in {path.parent}: wait for it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _train(
     make: Callable[[], gym.Env], recipe: BehaviourRecipe, folder: Path, seed: int, device: str, visible: bool
 ) -> Training:
-    training = Training()
-    env = DummyVecEnv([lambda: Recorder(make(), training.untimed.append) for _ in range(recipe.n_envs)])
+    device, ended = pick_device(device), list[Episode]()
+    env = DummyVecEnv([lambda: Recorder(make(), ended.append) for _ in range(recipe.n_envs)])
 
     def try_agent(path: Path) -> float:
         return float(np.mean(_returns(make, path, TRIAL_EPISODES, derived_seed(seed, 3))))
 
     try:
-        model = _build(recipe, env, seed, device)
-        with tqdm(total=recipe.n_timesteps, unit=" steps", disable=None if visible else True, leave=False) as bar:
-            model.learn(recipe.n_timesteps, callback=Watch(training, try_agent, folder, recipe.n_timesteps, bar))
+        if is_kept(folder):
+            model, training = pick_up(folder, ALGORITHMS[recipe.algorithm], env, device)
+            training.resumed_at.append(model.num_timesteps)
+            _forget_later(folder, training)
+            set_random_seed(derived_seed(seed, 8, model.num_timesteps))
+        else:
+            model, training = _build(recipe, env, seed, device), Training()
+        training.untimed = ended
+        total, done = recipe.n_timesteps, model.num_timesteps
+        with tqdm(total=total, initial=done, unit=" steps", disable=None if visible else True, leave=False) as bar:
+            watch = Watch(training, try_agent, lambda model: keep(folder, model, training), folder, total, bar)
+            if done < total:
+                model.learn(total - done, callback=watch, reset_num_timesteps=not done)
     except (ValueError, AssertionError, TypeError) as error:
         raise UserError(f"cannot train a behaviour with {recipe.algorithm}: {one_line(error)}") from error
     finally:
@@ -134,12 +170,20 @@ def _train(
     return training
 
 
+def _forget_later(folder: Path, training: Training) -> None:
+    """Remove the agents that were saved after the moment that was kept."""
+    known = {snapshot(steps) for steps, _ in training.trials}
+    for path in folder.glob("*.zip"):
+        if path.name not in known:
+            path.unlink()
+
+
 def _build(recipe: BehaviourRecipe, env: DummyVecEnv, seed: int, device: str) -> BaseAlgorithm:
     policy = "CnnPolicy" if is_image_space(env.observation_space) else "MlpPolicy"
     arguments: dict[str, Any] = {
         key: value.schedule() if isinstance(value, Linear) else value for key, value in recipe.arguments.items()
     }
-    return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=pick_device(device), **arguments)
+    return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=device, **arguments)
 
 
 def _returns(make: Callable[[], gym.Env], path: Path, episodes: int, seed: int) -> list[float]:
@@ -168,6 +212,7 @@ def _finish(folder: Path, training: Training, make: Callable[[], gym.Env], recor
         "medium_steps": medium,
         "medium_trial": medium_return,
         "trials": [list(trial) for trial in trials],
+        "resumed_at": training.resumed_at,
     }
     write_json(folder / BEHAVIOUR, {**record, **achieved, "versions": versions()})
 

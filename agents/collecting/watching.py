@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl_larnn.agents.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.agents.randomness import restore_generators, save_generators
 from rl_larnn.envs.datasets import Episode
 
@@ -26,22 +29,31 @@ class Training:
 
     :param trials: steps and mean return of each
     :param tape: the steps after which each episode ended, and the episode
+    :param resumed_at: the steps after which it was picked up again
     """
 
     trials: list[tuple[int, float]] = field(default_factory=list)
     tape: list[tuple[int, Episode]] = field(default_factory=list)
     untimed: list[Episode] = field(default_factory=list)
+    resumed_at: list[int] = field(default_factory=list)
 
 
 class Watch(BaseCallback):
-    """Times the recorded episodes, and saves and tries the agent now and then."""
+    """Times the recorded episodes, saves and tries the agent now and then, and has the whole training kept."""
 
     def __init__(
-        self, training: Training, try_agent: Callable[[Path], float], folder: Path, total: int, bar: Any
+        self,
+        training: Training,
+        try_agent: Callable[[Path], float],
+        keep: Callable[[BaseAlgorithm], None],
+        folder: Path,
+        total: int,
+        bar: Any,
     ) -> None:
         super().__init__()
-        self.training, self.try_agent, self.folder, self.bar = training, try_agent, folder, bar
+        self.training, self.try_agent, self.keep, self.folder, self.bar = training, try_agent, keep, folder, bar
         self.every = max(total // TRIALS, 1)
+        self.kept_time = time.monotonic()
 
     def _on_step(self) -> bool:
         training = self.training
@@ -50,6 +62,9 @@ class Watch(BaseCallback):
         self.bar.update(self.num_timesteps - self.bar.n)
         if self.num_timesteps >= (len(training.trials) + 1) * self.every:
             self._try()
+            if time.monotonic() - self.kept_time >= CHECKPOINT_SECONDS:
+                self.keep(self.model)
+                self.kept_time = time.monotonic()
         return True
 
     def _try(self) -> None:
