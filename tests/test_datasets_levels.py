@@ -163,7 +163,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(watching, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(learning, "REFERENCE_EPISODES", 3)
     tiny = {"policy_kwargs": {"net_arch": [8]}}
-    more = {"learning_starts": 100} if algorithm == "sac" else {"n_steps": 100, "batch_size": 100, "n_epochs": 1}
+    rare = {"learning_starts": 100, "train_freq": 50, "gradient_steps": 1}
+    more = rare if algorithm == "sac" else {"n_steps": 100, "batch_size": 100, "n_epochs": 1}
     recipe, folder = BehaviourRecipe(algorithm, 1000, 1, {**tiny, **more}), tmp_path / "new"
     monkeypatch.setattr(learning, "_references", lambda *_: References(-2000.0, 0.0))
     arguments = (lambda: make("Pendulum-v1"), "Pendulum-v1", {}, recipe, folder)

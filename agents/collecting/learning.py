@@ -143,7 +143,7 @@ def _only_one(path: Path) -> Iterator[None]:
 def _train(
     make: Callable[[], gym.Env], recipe: BehaviourRecipe, folder: Path, seed: int, device: str, visible: bool
 ) -> Training:
-    device, ended = pick_device(device), list[Episode]()
+    ended: list[Episode] = []
     env = DummyVecEnv([lambda: Recorder(make(), ended.append) for _ in range(recipe.n_envs)])
 
     def try_agent(path: Path) -> float:
@@ -151,7 +151,7 @@ def _train(
 
     try:
         if is_kept(folder):
-            model, training = pick_up(folder, ALGORITHMS[recipe.algorithm], env, device)
+            model, training = pick_up(folder, ALGORITHMS[recipe.algorithm], env, pick_device(device))
             training.resumed_at.append(model.num_timesteps)
             _forget_later(folder, training)
             set_random_seed(derived_seed(seed, 8, model.num_timesteps))
@@ -183,7 +183,7 @@ def _build(recipe: BehaviourRecipe, env: DummyVecEnv, seed: int, device: str) ->
     arguments: dict[str, Any] = {
         key: value.schedule() if isinstance(value, Linear) else value for key, value in recipe.arguments.items()
     }
-    return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=device, **arguments)
+    return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=pick_device(device), **arguments)
 
 
 def _returns(make: Callable[[], gym.Env], path: Path, episodes: int, seed: int) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -38,7 +39,9 @@ def is_kept(folder: Path) -> bool:
     return True
 
 
-def pick_up(folder: Path, algorithm: type[BaseAlgorithm], env: VecEnv, device: str) -> tuple[BaseAlgorithm, Training]:
+def pick_up(
+    folder: Path, algorithm: type[BaseAlgorithm], env: VecEnv, device: torch.device
+) -> tuple[BaseAlgorithm, Training]:
     """The model and the story of the training, as they were kept. Episodes that were under way begin anew."""
     checkpoint = find_checkpoint(folder)
     model = algorithm.load(checkpoint / MODEL, env=env, device=device)
