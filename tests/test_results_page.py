@@ -209,10 +209,12 @@ def test_few_seeds_are_no_evidence(tmp_path: Path, seeds: int, words: str | None
     assert (words is None and "unreliable" not in summary_table(runs)) or (words or "") in summary_table(runs)
     text = write_page(tmp_path, runs, [], "Few", COMMAND).read_text()
     assert ("rest on fewer than 3 seeds" in text) is (seeds < 3)
+    assert "Baselines train" not in text
 
 
 def test_the_page_by_hand(page: Path) -> None:
     text = page.read_text()
+    assert "Baselines train with the task's recipe" in text
     assert text.startswith("# A suite\n\n| memory |") and MISSING == "\N{EN DASH}"
     gains, scores = (rows(text, f"{PENDULUM} †")[place] for place in (0, 1))
     # Columns: larnn, none, contrib-lstm, ppo.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rl_larnn.agents.baselines import BASELINES
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.figures import draw_figures
 from rl_larnn.agents.evaluation.records import CURVES, RESULTS, CurvePoint, RunRecord
@@ -121,6 +122,11 @@ def _reservations(standings: Standings) -> str:
     scaled = [task for task in standings.tasks if scaled_task(task)]
     gains = {name: standings.gains(name) for name in standings.contenders}
     notes = []
+    if any(name in BASELINES for name in standings.contenders):
+        notes.append(
+            "Baselines train with the task's recipe, whose values are those of RL Baselines3 Zoo where it has "
+            "the task, without what the recipe lays over them for single memories."
+        )
     if any(len(runs) < RELIABLE_SEEDS for name in gains for runs in standings.scores(name).values()):
         notes.append(
             f"Some results rest on fewer than {RELIABLE_SEEDS} seeds: their intervals are unreliable, and a single "
