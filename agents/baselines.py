@@ -38,7 +38,7 @@ class Baseline:
         """A recipe's arguments of the policy, with ``hidden_size`` units in the place of the memory."""
         kept, width = without_ours(arguments), hidden_size
         if self.algorithm is ContribRecurrentPPO:
-            return {**kept, "lstm_hidden_size": width}
+            return {"lstm_hidden_size": width, **kept}
         heads = kept.get("net_arch", [_WIDTH, _WIDTH])
         heads = heads if isinstance(heads, Mapping) else {"pi": heads, "vf": heads}
         return {**kept, "net_arch": {name: [width, *layers] for name, layers in heads.items()}}

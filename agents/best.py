@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from stable_baselines3.common.callbacks import BaseCallback
@@ -31,10 +32,12 @@ class BestCallback(BaseCallback):
     """Tries the agent between rollouts and keeps the best.
 
     :param every_steps: environment steps between trials; 0 for none
+    :param interrupted: whether training is about to stop
     """
 
-    def __init__(self, session: Session, every_steps: int) -> None:
+    def __init__(self, session: Session, every_steps: int, interrupted: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
+        self.interrupted = interrupted
         self.session = session
         self.every_steps = every_steps
         record = read_record(session.folder)
@@ -42,13 +45,21 @@ class BestCallback(BaseCallback):
         self._env: VecEnv | None = None
         # An agent that begins with the weights of a run may be at its best before the first step.
         begun = session.settings.init is not None and not session.model.num_timesteps
-        self._tried_at = -every_steps if begun else session.model.num_timesteps
+        tried = int(session.progress.trials[-1][0]) if session.progress.trials else 0
+        self._tried_at = -every_steps if begun else tried
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
+        if self.interrupted():
+            return  # whoever asked to stop should not have to wait for a trial
         if self.every_steps and self.session.model.num_timesteps - self._tried_at >= self.every_steps:
+            self.try_agent()
+
+    def try_at_the_end(self) -> None:
+        """Run the trial of the last agent, unless that has been done: a run may resume for its evaluation only."""
+        if self.every_steps and self._tried_at != self.session.model.num_timesteps:
             self.try_agent()
 
     def try_agent(self) -> None:
@@ -76,10 +87,12 @@ class BestCallback(BaseCallback):
     def _environments(self) -> VecEnv:
         """Environments of their own, as normalised as the training's are by now."""
         settings = self.session.settings
+        # What is played depends on the step only, not on how often training was interrupted before.
+        seed = derived_seed(settings.seed, self.session.model.num_timesteps, 2)
         if self._env is None:
-            seed = derived_seed(settings.seed, self.session.model.num_timesteps, 2)
             made = make_environments(settings.env, settings.env_kwargs, settings.recipe, EPISODES, seed)
             self._env = normalized(made, settings.recipe)
+        self._env.seed(seed)
         if isinstance(self._env, VecNormalize):
             self._env.training = self._env.norm_reward = False
             sync_envs_normalization(self.session.env, self._env)

@@ -72,7 +72,7 @@ def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) ->
                 f"observations must be {names} or a Dict of these, got {type(space).__name__}{where}; "
                 "gymnasium.wrappers.FlattenObservation turns most spaces into a Box"
             )
-    for what, space in (("observations", observation_space), ("actions", action_space)):
+    for what, space in (*(("observations", part) for part in parts.values()), ("actions", action_space)):
         if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) and np.any(space.start):
             raise ValueError(f"{what} must be counted from 0, as Stable-Baselines3 does, got {space}")
     if not isinstance(action_space, SUPPORTED_ACTIONS):

@@ -185,6 +185,11 @@ def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id
                 f"the agent of {config.init} doesn't fit {env_id}: it learned {settings.env} with {kind} "
                 f"{shown(theirs)}, got {shown(ours)}; begin with a run on the same spaces"
             )
+    asked = config.settings.get("normalize_observations", settings.recipe.normalize_observations)
+    if asked != settings.recipe.normalize_observations:
+        raise UserError(
+            f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
+        )
     return replace(settings.recipe, memory=settings.memory), settings.memory
 
 

@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from rl_larnn.agents.environments import load_normalization, normalized
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.load import find_source, load_run
+from rl_larnn.agents.randomness import restore_generators, save_generators
 from rl_larnn.agents.recipes import Recipe
 from rl_larnn.agents.runs import CONFIG, NORMALIZATION, OFFLINE, read_json
 
@@ -30,6 +31,7 @@ def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
     loaded = load_normalization(path, env, training=True)
     assert isinstance(loaded, VecNormalize)
     loaded.training, loaded.norm_reward = True, recipe.normalize_rewards
+    loaded.gamma = recipe.ppo.get("gamma", 0.99)
     return loaded
 
 
@@ -38,7 +40,9 @@ def take_over(folder: str | Path, model: OnPolicyAlgorithm) -> None:
 
     :raises UserError: if the two differ in a shape, with the first that does
     """
+    generators = save_generators()
     found = load_run(folder, "cpu").model.policy.state_dict()
+    restore_generators(generators)  # loading seeds them as at the beginning of that run
     own = model.policy.state_dict()
     for name in dict.fromkeys([*own, *found]):
         shapes = [tuple(weights[name].shape) if name in weights else None for weights in (own, found)]

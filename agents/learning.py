@@ -22,7 +22,8 @@ def learn(session: Session, progress_bar: bool) -> None:
     freq = settings.checkpoint_freq or max(total // 10, 1)
     checkpoints = CheckpointCallback(lambda: save_checkpoint(session), freq)
     bar = BarCallback(session.progress, total)
-    best = BestCallback(session, max(total // 20, 1) if settings.eval_freq is None else settings.eval_freq)
+    eval_freq = max(total // 20, 1) if settings.eval_freq is None else settings.eval_freq
+    best = BestCallback(session, eval_freq, lambda: interrupts.number is not None)
     callbacks = [ProgressCallback(session.progress), best, checkpoints, StopCallback(interrupts)]
     with interrupts:
         try:
@@ -30,8 +31,8 @@ def learn(session: Session, progress_bar: bool) -> None:
             left = max(total - model.num_timesteps, 0)
             callback = [*callbacks, bar] if progress_bar else callbacks
             model.learn(left, callback=callback, reset_num_timesteps=not model.num_timesteps)
-            if best.every_steps and interrupts.number is None:
-                best.try_agent()
+            if interrupts.number is None:
+                best.try_at_the_end()
         except NonFiniteError as error:
             raise UserError(_non_finite(session, checkpoints, error)) from error
         except KeyboardInterrupt:

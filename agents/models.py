@@ -85,7 +85,7 @@ def build_model(recipe: Recipe, env: VecEnv, seed: int, device: str) -> OnPolicy
         )
     except UserError:
         raise
-    except (ValueError, AssertionError, TypeError, NotImplementedError) as error:
+    except (ValueError, AssertionError, TypeError, NotImplementedError, RuntimeError, ZeroDivisionError) as error:
         raise UserError(f"cannot build the model: {one_line(error)}") from error
 
 

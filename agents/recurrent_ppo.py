@@ -14,6 +14,7 @@ from gymnasium import spaces
 from sb3_contrib import RecurrentPPO as SB3RecurrentPPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
@@ -42,7 +43,7 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param env: environment or its id
     :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
         multiples of it. None takes the largest common divisor of the two up to 32.
-    :param batch_size: minibatch size in steps
+    :param batch_size: minibatch size in steps; None: the whole rollout
     :param memory_learning_rate: factor on ``learning_rate`` for all parameters of the memories; None: the same for all
         (:mod:`rl_larnn.agents.memory_rate`)
     :param refresh_states: before each epoch but the first, read the rollout again with the present weights, for the
@@ -68,7 +69,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         env: GymEnv | str,
         learning_rate: float | Schedule = 3e-4,
         n_steps: int = 128,
-        batch_size: int = 128,
+        batch_size: int | None = 128,
         n_epochs: int = 10,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
@@ -135,6 +136,13 @@ class RecurrentPPO(SB3RecurrentPPO):
         check_factor(self.memory_learning_rate)
         if not self.min_advantage_std >= 0:
             raise ValueError(f"min_advantage_std must be at least 0, got {self.min_advantage_std}")
+        if self.min_advantage_std and not self.normalize_advantage:
+            raise ValueError("min_advantage_std has no effect without normalize_advantage: leave one of them out")
+        if self.batch_size is None:
+            self.batch_size = self.n_steps * self.n_envs
+        for name in ("n_steps", "batch_size", "n_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
@@ -145,6 +153,11 @@ class RecurrentPPO(SB3RecurrentPPO):
             raise ValueError(
                 f"policy must be one of {', '.join(POLICY_ALIASES)} or a subclass of MemoryActorCriticPolicy, "
                 f"got {type(policy).__name__}"
+            )
+        if isinstance(self.observation_space, spaces.Dict) and isinstance(policy.features_extractor, FlattenExtractor):
+            raise ValueError(
+                "observations are a Dict, which the features extractor of this policy cannot read: take one of "
+                f"{', '.join(name for name in POLICY_ALIASES if name.startswith('MultiInput'))}"
             )
         self.policy = policy.to(self.device)
         self._entropy_floor: float | None = None  # in nats
@@ -186,6 +199,8 @@ class RecurrentPPO(SB3RecurrentPPO):
             self.policy.reset_noise(env.num_envs)
         if self._last_state is None or len(leaves(self._last_state)[0]) != env.num_envs:
             self._last_state = self.policy.initial_state(env.num_envs)
+            self._last_episode_starts = np.ones(env.num_envs, dtype=bool)  # an empty memory knows no episode
+            self._check_finite(self._last_obs, np.zeros(env.num_envs))
         callback.on_rollout_start()
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
@@ -274,7 +289,7 @@ class RecurrentPPO(SB3RecurrentPPO):
     def train(self) -> None:
         """Improve the policy on the rollout in the buffer.
 
-        :raises NonFiniteError: if a loss is not finite (a learning rate too high, rewards out of scale)
+        :raises NonFiniteError: if a loss or weight is not finite (a learning rate too high, rewards out of scale)
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
@@ -284,6 +299,8 @@ class RecurrentPPO(SB3RecurrentPPO):
         stored = self.rollout_buffer.states
         with memory_rate(self.policy, self.memory_learning_rate):
             records = self._run_epochs(clip_range, clip_range_vf)
+        if not all(bool(parameter.isfinite().all()) for parameter in self.policy.parameters()):
+            raise NonFiniteError(self._divergence("the weights"))  # the losses are of before the last step
         self._log_training(records, clip_range, clip_range_vf)
         if self.refresh_states:
             found = staleness(self.policy, self.rollout_buffer, stored, self._evaluate)

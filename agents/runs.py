@@ -88,6 +88,12 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def reopen(folder: Path) -> None:
+    """Make a finished run unfinished again: what it left is of fewer steps than it will have; its checkpoint stays."""
+    for name in (RESULT, MODEL, NORMALIZATION):
+        (folder / name).unlink(missing_ok=True)
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 

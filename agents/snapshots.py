@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint, replace_checkpoint
 from rl_larnn.agents.config import Settings
@@ -38,10 +38,10 @@ def save_model(model: OnPolicyAlgorithm, folder: Path) -> None:
         # Given an open file, Stable-Baselines3 adds no suffix to its name.
         with temporary.open("wb") as file:
             model.save(file)
-    env = model.get_env()
-    if isinstance(env, VecNormalize):
+    normalizer = model.get_vec_normalize_env()  # which may lie under others of Stable-Baselines3's wrappers
+    if normalizer is not None:
         with replacing(folder / NORMALIZATION) as temporary:
-            env.save(str(temporary))
+            normalizer.save(str(temporary))
 
 
 def save_checkpoint(session: Session) -> Path:

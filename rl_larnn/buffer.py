@@ -81,10 +81,6 @@ class ChunkBuffer:
         self.position = 0
         self.states: list[PolicyState] = []
 
-    @property
-    def full(self) -> bool:
-        return self.position == self.n_steps
-
     def add(
         self,
         obs: Observation,

@@ -88,10 +88,10 @@ class MemoryActorCriticPolicy(UpstreamPolicy):
         policy_kwargs.setdefault("features_extractor_class", self.default_features_extractor)
         if policy_kwargs.get("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
             # One kernel for all parameters instead of a loop over them, and SB3's epsilon.
-            policy_kwargs["optimizer_class"] = Adam
-            policy_kwargs["optimizer_kwargs"] = {"eps": 1e-5, "fused": True} | (
-                policy_kwargs.get("optimizer_kwargs") or {}
-            )
+            given = policy_kwargs.get("optimizer_kwargs") or {}
+            fused = not (given.get("foreach") or given.get("differentiable"))  # which exclude each other
+            policy_kwargs["optimizer_class"] = Adam if fused else torch.optim.Adam
+            policy_kwargs["optimizer_kwargs"] = {"eps": 1e-5, "fused": fused, **given}
         if critic_memory == "shared" and not policy_kwargs.get("share_features_extractor", True):
             raise ValueError('critic_memory="shared" needs share_features_extractor=True: one memory reads one stream')
         # The parent would build two LSTMs; its own parent builds all else and calls _build_mlp_extractor on the way.
@@ -235,7 +235,7 @@ class MemoryActorCriticPolicy(UpstreamPolicy):
             chosen = log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
             return chosen, -(log_probs.exp() * log_probs).sum(-1)
         distribution = self._distribution(memory_output)
-        return distribution.log_prob(actions), distribution.entropy()
+        return distribution.log_prob(actions.reshape(len(actions), -1)), distribution.entropy()
 
     def _features(self, obs: Observation) -> tuple[Tensor, Tensor]:
         """Features ``(B, F)`` for the actor and for the critic."""

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents import best
 from rl_larnn.agents.evaluation.evaluate import Evaluation
@@ -61,6 +63,38 @@ def test_a_resumed_run_remembers_the_best(planned: tuple[list[float], list[torch
     assert returns == []
     assert longer.result.steps == 160 + 2 * ROLLOUT and longer.result.best_at_steps == 2 * ROLLOUT
     torch.testing.assert_close(weights(load_run(run.folder).model), tried[1])
+
+
+def test_when_trials_are_due_does_not_depend_on_interruptions(
+    planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returns, _ = planned
+    returns += [10.0] * 20
+    whole = train(replace(CONFIG, run_dir=tmp_path / "whole", eval_freq=2 * ROLLOUT))
+    folder = tmp_path / "cut"
+    for steps in range(ROLLOUT, 5 * ROLLOUT + 1, ROLLOUT):  # a session for each rollout, as if killed after it
+        config = replace(CONFIG, n_timesteps=steps, run_dir=folder, eval_freq=2 * ROLLOUT)
+        monkeypatch.setattr(best.BestCallback, "try_at_the_end", lambda self: None)
+        cut = train(config) if steps == ROLLOUT else resume(folder, n_timesteps=steps)
+    assert [step for step, _ in cut.result.trials] == [step for step, _ in whole.result.trials][:-1] == [64, 128]
+
+
+def test_a_trial_plays_the_same_episodes_whenever_it_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first: list[np.ndarray] = []
+
+    def look(model: RecurrentPPO, env: VecEnv, n_episodes: int) -> Evaluation:
+        env.reset()
+        first.append(env.get_original_obs())  # type: ignore[attr-defined]
+        return Evaluation((0.0,), (7,))
+
+    monkeypatch.setattr(best, "evaluate", look)
+    train(replace(CONFIG, n_timesteps=2 * ROLLOUT, run_dir=tmp_path / "cut", eval_freq=ROLLOUT))
+    resume(tmp_path / "cut", n_timesteps=4 * ROLLOUT)
+    cut = [*first]
+    first.clear()
+    train(replace(CONFIG, n_timesteps=4 * ROLLOUT, run_dir=tmp_path / "whole", eval_freq=ROLLOUT))
+    np.testing.assert_array_equal(cut, first)
+    assert len({float(seen[0, 0]) for seen in cut}) == 4
 
 
 def test_trials_leave_the_training_as_it_is(tmp_path: Path) -> None:

@@ -63,8 +63,6 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
             obs, _ = model.policy.obs_to_tensor(normal)
             start = torch.tensor([row == columns.starts[number]])
             action = torch.as_tensor(columns.actions[[row]])
-            if isinstance(learner.dataset.action_space, spaces.Box):
-                action = action.reshape(1, -1)
             timed = {k: v[None] for k, v in obs.items()} if isinstance(obs, dict) else obs[None]
             _, log_prob, _ = model.policy.evaluate_chunks(timed, action[None], state, start[None])
             state = model.policy.act(obs, state, start)[3]

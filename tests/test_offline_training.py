@@ -28,6 +28,7 @@ from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.initial import as_in_run, take_over
 from rl_larnn.agents.logs import CURVE
+from rl_larnn.agents.models import build_model
 from rl_larnn.agents.offline import OfflineConfig, learning, resume_offline, train_offline
 from rl_larnn.agents.offline.config import resolve_offline
 from rl_larnn.agents.offline.snapshots import load_settings
@@ -287,6 +288,26 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
     assert settings.recipe.target_return == offline.settings.run.recipe.target_return
     # Tried before the first step, as it may never be better again.
     assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
+
+
+def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:
+    """Else every seed would act as the run did that the weights are of."""
+    offline = train_offline(config(dataset=RANDOM))
+    recipe = load_run_settings(offline.folder).recipe
+    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    drawn = []
+    for take in (False, True):
+        model = build_model(recipe, env, 7, "cpu")
+        if take:
+            take_over(offline.folder, model)
+        drawn.append((torch.rand(3), torch.as_tensor(np.random.random(3))))
+    torch.testing.assert_close(*drawn, rtol=0, atol=0)
+
+
+def test_the_scale_of_observations_is_kept(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM))
+    with pytest.raises(UserError, match="has its own scale of observations: leave normalize_observations out"):
+        train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"normalize_observations": False}))
 
 
 def test_statistics_go_on_from_those_of_the_data(inside: Path) -> None:

@@ -198,6 +198,9 @@ OBSERVATIONS = {
 }
 ACTIONS = {
     "box": spaces.Box(-2.0, 2.0, (2,), np.float32),
+    "number": spaces.Box(-2.0, 2.0, (), np.float32),
+    "one of one": spaces.Box(-2.0, 2.0, (1, 1), np.float32),
+    "matrix": spaces.Box(-2.0, 2.0, (2, 3), np.float32),
     "discrete": spaces.Discrete(3),
     "multidiscrete": spaces.MultiDiscrete([2, 3]),
     "multibinary": spaces.MultiBinary(3),
@@ -223,7 +226,45 @@ def test_action_spaces(action: str, mode: str) -> None:
     model = agent("aaren", random_env(action=ACTIONS[action]), n_epochs=1, policy_kwargs={"critic_memory": mode})
     model.learn(80)
     found, _ = model.predict(model.env.reset(), episode_start=np.ones(3, dtype=bool), deterministic=True)
-    assert all(ACTIONS[action].contains(a) for a in found)
+    assert all(ACTIONS[action].contains(np.asarray(a)) for a in found)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_stored_actions_are_judged_as_when_they_were_chosen(action: str) -> None:
+    model = agent("gru", random_env(action=ACTIONS[action]))
+    collect(model, rollouts=2)
+    for chunks in model.rollout_buffer.get(model.batch_size):
+        _, log_prob, _ = model.policy.evaluate_chunks(chunks.observations, chunks.actions, chunks.state, chunks.starts)
+        torch.testing.assert_close(log_prob, chunks.old_log_prob, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_of_everything() -> None:
+    """As sb3-contrib's signature allows."""
+    model = agent(batch_size=None, n_epochs=1)
+    assert model.batch_size == 72
+    model.learn(72)
+
+
+@pytest.mark.parametrize("name", ["n_steps", "batch_size", "n_epochs"])
+@pytest.mark.parametrize("value", [0, -8])
+def test_sizes_that_are_none_are_refused(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got {value}"):
+        agent(**{name: value})
+
+
+def test_a_minimum_without_effect_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no effect without normalize_advantage"):
+        agent(min_advantage_std=0.1, normalize_advantage=False)
+
+
+def test_a_policy_that_cannot_read_a_dict_says_which_can() -> None:
+    space = spaces.Dict({"a": VECTOR})
+    with pytest.raises(ValueError, match=r"are a Dict.*take one of MultiInputMemoryPolicy, MultiInputLarnn"):
+        agent(env=random_env(space))
+
+
+def test_other_forms_of_adam_are_possible() -> None:
+    agent(n_epochs=1, policy_kwargs={"optimizer_kwargs": {"foreach": True}}).learn(72)
 
 
 @pytest.mark.parametrize("squash", [False, True])
@@ -326,6 +367,23 @@ def test_divergence_is_reported() -> None:
         model.learn(500)
 
 
+def test_weights_spoilt_by_the_last_step_of_an_update_are_noticed() -> None:
+    """Every loss of the update is of before that step."""
+    env = random_env(action=spaces.Box(-1.0, 1.0, (2,), np.float32))
+    model = agent("gru", env, learning_rate=1e38, n_epochs=1, batch_size=72, max_grad_norm=1e9)
+    collect(model)
+    with pytest.raises(NonFiniteError, match=r"training diverged: .*\(the weights\)"):
+        for _ in range(20):
+            model.train()
+
+
+def test_nan_at_the_first_reset_is_named() -> None:
+    env = DummyVecEnv([lambda: Breaks(at=10**9), lambda: Breaks(at=10**9)])
+    env.envs[1].reset = lambda **_: (np.full(env.observation_space.shape, np.nan, np.float32), {})  # type: ignore[method-assign]
+    with pytest.raises(NonFiniteError, match=r"environment 1 returned a observation that is not finite .*at step 0"):
+        agent("gru", env).learn(72)
+
+
 def test_chunk_length() -> None:
     assert choose_seq_len(None, 128, 256) == 32
     assert choose_seq_len(None, 20, 100) == 20
@@ -358,6 +416,9 @@ def test_choices_not_counted_from_zero_are_refused(space: spaces.Space, what: st
     both = (space, spaces.Discrete(2)) if what == "observations" else (spaces.Discrete(2), space)
     with pytest.raises(ValueError, match=f"{what} must be counted from 0, as Stable-Baselines3 does, got"):
         check_spaces(*both)
+    if what == "observations":
+        with pytest.raises(ValueError, match="must be counted from 0"):
+            check_spaces(spaces.Dict({"a": VECTOR, "b": space}), spaces.Discrete(2))
 
 
 @pytest.mark.parametrize("memory", ["gru", "aaren", "none"])

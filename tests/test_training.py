@@ -56,6 +56,22 @@ class Troubled(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
 
+class Images(gym.Env):
+    """A camera beside a number far from zero."""
+
+    observation_space = gym.spaces.Dict(
+        {"camera": gym.spaces.Box(0, 255, (36, 36, 3), np.uint8), "number": gym.spaces.Box(-1e3, 1e3, (1,), np.float32)}
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return {"camera": np.zeros((36, 36, 3), np.uint8), "number": np.full(1, 500, np.float32)}, {}
+
+    def step(self, action: Any) -> Any:
+        return self.reset()[0], 1.0, False, False, {}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def troubled() -> Iterator[None]:
     gym.register("Troubled-v0", entry_point=Troubled, max_episode_steps=500, reward_threshold=475)
@@ -271,6 +287,42 @@ def test_an_interrupted_evaluation_is_all_that_is_left_to_do(tmp_path: Path, mon
     monkeypatch.undo()
     run = resume(tmp_path / "run")
     assert run.result.steps == 320 and run.result.eval_episodes == 3
+    steps = [step for step, _ in run.result.trials]
+    assert steps == sorted(set(steps)), "no trial twice"
+
+
+def test_a_longer_run_that_was_stopped_is_not_taken_for_the_shorter(
+    finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy(finished.folder, tmp_path)
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "evaluate", interrupt)
+    with pytest.raises(Interrupted):
+        resume(folder, n_timesteps=384)
+    assert not (folder / "result.json").exists()
+    monkeypatch.undo()
+    assert resume(folder).result.steps == 384
+    with pytest.raises(UserError, match=r"is finished: 384 steps of 100; .* such as -n 768"):
+        resume(folder, n_timesteps=100)
+    assert (folder / "result.json").exists()
+
+
+def test_while_a_longer_run_trains_its_checkpoint_is_its_agent(finished: Run, tmp_path: Path) -> None:
+    folder, seen = copy(finished.folder, tmp_path), list[bool]()
+    resume(folder, n_timesteps=352, announce=lambda *_: seen.append(load_run(folder).finished))
+    assert seen == [False] and load_run(folder).finished
+
+
+def test_statistics_are_saved_beside_images(tmp_path: Path) -> None:
+    """Stable-Baselines3 puts a wrapper of its own over the normaliser, to turn images."""
+    gym.register("Images-v0", entry_point=Images, max_episode_steps=20)
+    run = train(replace(CONFIG, env="Images-v0", run_dir=tmp_path / "run", n_timesteps=64))
+    del gym.registry["Images-v0"]
+    for folder in (run.folder, run.folder / "checkpoint"):
+        assert (folder / "vecnormalize.pkl").exists()
 
 
 def test_training_works_outside_the_main_thread(tmp_path: Path) -> None:

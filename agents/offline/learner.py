@@ -22,7 +22,7 @@ from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.envs.datasets import Dataset, Windows
 from rl_larnn.observations import Observation, map_observation
 from rl_larnn.optimizer import clip_gradients
-from rl_larnn.state import map_state
+from rl_larnn.state import detach
 from rl_larnn.upstream import PolicyState
 
 #: Where data are without noise, the deviation would shrink for ever and the gradients grow with it.
@@ -99,12 +99,10 @@ class OfflineLearner:
         )
 
     def _actions(self, windows: Windows) -> Tensor:
-        """(B, K, ...) as the policy gives them out itself; of a Box as vectors."""
+        """(B, K, ...) as the policy gives them out itself."""
         space, actions = self.dataset.action_space, windows.actions
-        if isinstance(space, spaces.Box):
-            if self.model.policy.squash_output:
-                actions = self.model.policy.scale_action(actions)
-            actions = actions.reshape(*windows.times.shape, -1)
+        if isinstance(space, spaces.Box) and self.model.policy.squash_output:
+            actions = self.model.policy.scale_action(actions)
         whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
         return torch.as_tensor(actions, device=self.model.device).to(torch.long if whole else torch.float32)
 
@@ -115,7 +113,7 @@ class OfflineLearner:
             batch.observations, batch.actions, state, batch.starts, critic=critic
         )
         if self.plan.batches == "streams":
-            self.state = map_state(lambda part: part.detach(), after)
+            self.state = detach(after)
         loss = -(log_prob * batch.mask).sum() / batch.mask.sum()
         record = {"train/imitation_loss": loss.detach()}
         if batch.returns is not None and values is not None:
