@@ -44,6 +44,7 @@ class Task:
         extra: the pip extra of rl-larnn that the base needs, or None.
         kwargs: arguments of the base.
         needs_memory: False for a control, on which a memory has next to nothing to gain.
+        free: arguments of the environment that may differ without changing floor and ceiling.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Task:
     extra: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     needs_memory: bool = True
+    free: tuple[str, ...] = ()
 
     @property
     def short_id(self) -> str:

@@ -11,7 +11,7 @@ import sys
 import gymnasium as gym
 from tqdm import tqdm
 
-from command_line import Parser, script
+from command_line import Parser, script, typed
 from rl_larnn.envs import TASKS, find_task, resolve_id
 from rl_larnn.envs.floor import SearchSettings, find_floor, random_score
 from rl_larnn.envs.measure import ROUNDING, STANDARD_ERRORS, Check, check, pending, steps_of
@@ -90,6 +90,9 @@ def main() -> int:
     """Returns the exit status: 1 for a score that is off, 2 for bad input."""
     arguments = parse_arguments()
     if arguments.all:
+        alone = {key for key, value in typed(arguments).items() if key not in ("all", "quick") and value is not False}
+        if alone:
+            raise ValueError(f"--all takes the arguments of each row, got --{', --'.join(sorted(alone))} as well")
         return measure_all(arguments.quick)
     measure(arguments)
     return 0

@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from sb3_contrib import RecurrentPPO as StockRecurrentPPO
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_util import make_vec_env
 
+from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.certificate import Certificate, certify, imitation, paragraph, save_certificate, twins
+from rl_larnn.agents.evaluation.certificate.certify import _state_rows
+from rl_larnn.agents.evaluation.certificate.inputs import Frames
 from rl_larnn.agents.evaluation.certificate.plan import Costs, choose_episodes, choose_search_steps
 from rl_larnn.agents.evaluation.certificate.words import markdown
 from rl_larnn.agents.evaluation.load import load_run
@@ -52,6 +56,29 @@ def test_a_task_of_memory_and_an_agent_that_has_it(remembering: Certificate) -> 
     text = paragraph(remembering)
     assert "RecallFirst needs memory" in text and "uses its memory" in text and "0% is left" in text
     assert "episodes=32, search_steps=512, seed=0, 16 environments" in markdown(remembering, None)
+
+
+def test_an_agent_without_memory_of_ours_has_none() -> None:
+    """It carries numbers from step to step, as stock code expects, and they stand for nothing."""
+    env = side_by_side(lambda: RecallFirst(6), 2)
+    for memory, remembers in (("none", False), ("gru", True)):
+        kwargs = {"memory": memory, "memory_kwargs": {"hidden_size": 8}}
+        model = RecurrentPPO("MlpMemoryPolicy", env, n_steps=8, batch_size=8, device="cpu", policy_kwargs=kwargs)
+        assert _state_rows(model, env)[0] is remembers
+
+
+def test_too_few_episodes_are_refused() -> None:
+    with pytest.raises(UserError, match="expected at least 11 episodes, fewer say nothing, got 2"):
+        certify(First(), side_by_side(lambda: RecallFirst(6)), episodes=2, search_steps=512)
+
+
+def test_an_agent_learned_off_the_policy_has_a_twin_too() -> None:
+    """SAC's entropy coefficient is a word, or in another unit."""
+    env = make_vec_env("Pendulum-v1", n_envs=2)
+    agent = SAC("MlpPolicy", env, policy_kwargs={"net_arch": [8]}, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(twins, "ROLLOUT", 256)
+        twins.train_twin(env, Frames(env.observation_space, 1), 256, 0, agent)
 
 
 def test_fixed_counts_give_the_same_certificate_again(remembering: Certificate) -> None:

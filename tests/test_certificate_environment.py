@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ from rl_larnn.agents.evaluation.certificate.inputs import FlatFrames, Frames, fl
 from rl_larnn.agents.evaluation.certificate.intervals import Interval, quantile
 from rl_larnn.agents.evaluation.certificate.references import References, find_references
 from rl_larnn.agents.evaluation.certificate.verdict import find_gain
+from rl_larnn.envs import FirstStepFlag, MaskObservation, PreviousAction
 from rl_larnn.envs.sources import Known
 from rl_larnn.envs.task import Bound
 from tests.certificate_cases import Echo, side_by_side
@@ -57,8 +59,10 @@ def test_when_an_environment_needs_memory(
     known = References("toy", ceiling=None if ceiling is None else Bound(ceiling, Known("by construction")))
     found = environment_verdict(contenders, chance, known)
     assert found.verdict == verdict and found.best_without == "without"
-    solved = environment_verdict(contenders, chance, replace(known, threshold=without - 3))
+    solved = environment_verdict(contenders, chance, References("toy", threshold=without - 3))
     assert solved.verdict == "does not need memory" and "solved from" in solved.reason
+    if ceiling is not None:  # beside it a threshold, which may be half way there, says nothing
+        assert environment_verdict(contenders, chance, replace(known, threshold=without - 3)) == found
 
 
 def test_the_floor_of_the_table_is_one_more_contender_without_memory() -> None:
@@ -98,6 +102,37 @@ def test_bounds_are_found_and_the_given_ceiling_goes_first() -> None:
     given = known("CartPole-v1", 0.0).ceiling
     assert given is not None and given.value == 0 and str(given.source).endswith("given by the caller")
     assert find_references(side_by_side(Echo, 1)) == References("Echo")
+
+
+def test_bounds_are_of_the_environment_as_it_is_here() -> None:
+    def known(make_env: Callable[[], gym.Env]) -> References:
+        return find_references(side_by_side(make_env, 1))
+
+    cued = known(lambda: FirstStepFlag(PreviousAction(gym.make("CartPole-POMDP-v0"))))
+    assert cued.env_id == "CartPole-POMDP-v0 (shown its previous action, a flag at the first step)"
+    assert cued.floor is not None and cued.ceiling is not None
+    # Of a task with less to see, the table's floor is too high.
+    masked = known(lambda: MaskObservation(gym.make("CartPole-MDP-v0"), hidden=(1, 3)))
+    assert masked.floor is None and masked.ceiling is not None
+    # With other arguments it is another task, but where they make no difference.
+    other = known(lambda: gym.make("CartPole-v1", sutton_barto_reward=True))
+    assert (other.floor, other.ceiling, other.threshold) == (None, None, None)
+    longer = known(lambda: gym.make("TMazePassive-10-v0", corridor=77, shortest=5))
+    assert longer.floor is not None and longer.floor.value == 0.5
+    assert known(lambda: gym.make("TMazePassive-10-v0", corridor=7, active=True)).floor is None
+    shorter = known(lambda: gym.make("CartPole-v1", max_episode_steps=50))
+    assert (shorter.ceiling, shorter.threshold) == (None, None)
+
+
+def test_a_lead_on_the_table_has_to_be_as_large_as_any_other() -> None:
+    contenders = [Contender("weak", False, 50, around(50)), Contender("with", True, 92, around(92))]
+    contenders.append(Contender("control", True, 92, around(92), control=True))
+    known = References("x", ceiling=Bound(100, Known("table")))
+    verdicts = [
+        environment_verdict(contenders, around(0), replace(known, floor=Bound(floor, Known("table"), 0.1))).verdict
+        for floor in (70, 85)
+    ]
+    assert verdicts == ["needs memory", "cannot tell"]
 
 
 def test_gain_by_hand() -> None:

@@ -107,5 +107,7 @@ def test_the_whole_command_agrees_with_the_table() -> None:
 
 
 def test_the_command_wants_an_environment_or_all() -> None:
+    run = subprocess.run([sys.executable, str(SCRIPT), "--all", "--seed", "3"], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stderr == "error: --all takes the arguments of each row, got --seed as well\n"
     run = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True)
     assert run.returncode == 2 and "one of the arguments --env --all is required" in run.stderr

@@ -215,6 +215,7 @@ def test_few_seeds_are_no_evidence(tmp_path: Path, seeds: int, words: str | None
 def test_the_page_by_hand(page: Path) -> None:
     text = page.read_text()
     assert "Baselines train with the task's recipe" in text
+    assert "`aaren` also sees its previous action" not in text
     assert text.startswith("# A suite\n\n| memory |") and MISSING == "\N{EN DASH}"
     gains, scores = (rows(text, f"{PENDULUM} †")[place] for place in (0, 1))
     # Columns: larnn, none, contrib-lstm, ppo.

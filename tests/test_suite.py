@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +15,19 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
+from rich.live import Live
 
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves
+from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
+from rl_larnn.agents.suite import job as job_module
+from rl_larnn.agents.suite import local
 from rl_larnn.agents.suite import run as suite_run
 from rl_larnn.agents.suite.job import Job, execute
 from rl_larnn.agents.suite.jobs import TaskJob, jobs_of
 from rl_larnn.agents.suite.run import Options, read_tables, run_suite
 from rl_larnn.agents.suite.suites import SUITES, Suite, SuiteTask, find_suite
+from rl_larnn.agents.suite.view import failures, watcher
 from rl_larnn.envs import TASKS
 
 TINY = {"n_steps": 16, "batch_size": 32, "seq_len": 16, "n_epochs": 1, "hidden_size": 8, "n_envs": 2}
@@ -93,6 +100,9 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
         ("name = ", "expected TOML"),
         ('name = "x"', r"at least one \[\[task\]\]"),
         ('[[task]]\nid = "CartPole-POMDP"', "n_timesteps"),
+        ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 0', "n_timesteps"),
+        ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = true', "n_timesteps"),
+        ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 9\nsettings = 3', "a table of settings"),
         ('[[task]]\nid = "CartPole-POMPD"\nn_timesteps = 9', "nearest names are CartPole-POMDP"),
         ('[[task]]\nid = "CartPole-POMDP"\nn_timestep = 9', "did you mean n_timesteps"),
         ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 9\n' * 2, "each task once"),
@@ -148,6 +158,42 @@ def test_a_run_cut_off_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(jobs, "resume", lambda folder: resumed.append(folder) or original(folder))
     execute(job, tmp_path)
     assert job.finished(tmp_path) and resumed == [job.folder(tmp_path) / "run"]
+    _, points = read_tables([job], tmp_path)
+    assert len({point.steps for point in points}) == len(points), "no trial twice"
+    write_suite_curves(tmp_path / CURVES, points)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_tables_keep_what_other_commands_have_done(tmp_path: Path) -> None:
+    suite = Suite("tiny", (TASK,))
+    for memories in (["gru"], ["ppo"], ["gru"]):
+        run(jobs_of(suite, memories, [0]), tmp_path, suite)
+        shown = {record.memory for record in read_results(tmp_path / RESULTS)}
+    assert shown == {"gru", "ppo"} == {point.memory for point in read_suite_curves(tmp_path / CURVES)}
+    shutil.rmtree(TaskJob("ppo", 0, TASK).folder(tmp_path))
+    run(jobs_of(suite, ["gru"], [0]), tmp_path, suite)
+    assert {record.memory for record in read_results(tmp_path / RESULTS)} == {"gru"}
+
+
+def test_a_run_that_was_stopped_is_not_called_finished(tmp_path: Path) -> None:
+    job, told = TaskJob("gru", 0, TASK), list[str]()
+    with Live(console=Console(file=io.StringIO()), auto_refresh=False) as live:
+        watch_it = watcher([job], tmp_path, live, told.append)
+        watch_it([job])
+        local._note_death(job, tmp_path, 0)
+        watch_it([])
+    assert told == [f"{job.name}: the process was stopped from outside; start the suite again to go on"]
+    assert failures([job], tmp_path)
+
+
+def test_a_run_that_went_on_elsewhere_names_both_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [{"git_revision": revision, "machine": "m"} for revision in ("a", "b", "a")]
+    job = TaskJob("gru", 0, TASK)
+    for origin in made:
+        monkeypatch.setattr(job_module, "origin", lambda origin=origin: origin)
+        execute(job, tmp_path)
+        (job.run(tmp_path) / "result.json").unlink()
+    assert job_module.read_origin(job.folder(tmp_path)) == {"git_revision": "a then b", "machine": "m"}
 
 
 def test_two_suites_in_one_folder_are_refused(tmp_path: Path) -> None:
@@ -179,6 +225,7 @@ def test_a_cluster_does_the_same_runs(tmp_path: Path) -> None:
         jobs = jobs_of(SUITE, ["gru"], [0])
         run_suite(SUITE, jobs, tmp_path, Options("ray"), watch)
         assert [job.finished(tmp_path) for job in jobs] == [True, False]
+        assert all((job.folder(tmp_path) / "log.txt").exists() for job in jobs)
     finally:
         ray.shutdown()
     execute(jobs[0], tmp_path / "here")

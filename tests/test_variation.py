@@ -31,7 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
 
 
 def made_up(memory: str, seed: int, value: float, mean: float) -> Variant:
-    return Variant("TMazePassive-10-v0", f"runs/{memory}-s{seed}", memory, seed, "corridor", value, 10, mean, mean - 1)
+    folder = f"suite/runs/{memory}-s{seed}"
+    return Variant("TMazePassive-10-v0", folder, memory, seed, "corridor", value, "", 10, mean, mean - 1)
 
 
 def test_each_value_is_an_environment_of_its_own(run: LoadedRun) -> None:
@@ -55,14 +56,25 @@ def test_other_arguments_are_held(run: LoadedRun) -> None:
 
 
 def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) -> None:
-    known = replace(made_up("gru", run.settings.seed, 7, 0.125), run=f"{run.folder.parent.name}/{run.folder.name}")
-    other = replace(known, run="runs/gru-s0-2")  # the same memory and seed, trained otherwise
+    name = "/".join(run.folder.parts[-3:])
+    known = replace(made_up("gru", run.settings.seed, 7, 0.125), run=name, episodes=1)
+    other = replace(known, run="runs/TMaze/gru-s0-2")  # the same memory and seed, trained otherwise
     write_variants(tmp_path / "table.csv", [known, other])
     told: list[list[float]] = []
     done = read_variants(tmp_path / "table.csv")
-    found = evaluate_variants([run], "corridor", [7, 3], 1, done, lambda now: told.append([v.value for v in now]))
-    assert {*found[:2]} == {known, other} and found[2].run == known.run
+    found = evaluate_variants([run], "corridor", [7, 3, 3], 1, done, lambda now: told.append([v.value for v in now]))
+    assert {*found[:2]} == {known, other} and found[2].run == name
     assert told == [[7, 7, 3]]
+
+
+def test_what_is_asked_in_another_way_is_evaluated_again(run: LoadedRun) -> None:
+    first = evaluate_variants([run], "corridor", [7], 1)
+    more = evaluate_variants([run], "corridor", [7], 2, first)
+    assert [variant.episodes for variant in more] == [2]
+    drawn = evaluate_variants([run], "corridor", [7], 2, more, env_kwargs={"shortest": 3})
+    assert [variant.fixed for variant in drawn] == ["", "shortest=3"]
+    with pytest.raises(UserError, match="expected each run once"):
+        evaluate_variants([run, run], "corridor", [7], 1)
 
 
 def test_a_table_reads_back(tmp_path: Path) -> None:

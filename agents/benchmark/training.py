@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from sb3_contrib import RecurrentPPO as ContribRecurrentPPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -74,7 +75,7 @@ def measure_collecting(
     some = next(iter(contestants.values()))
     env = some.get_env()
     assert env is not None
-    actions = some._last_episode_starts.astype(int)  # type: ignore[union-attr]
+    actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
 
     def only_step() -> None:
         for _ in range(N_STEPS):

@@ -14,6 +14,7 @@ from rl_larnn.agents.evaluation.records import CURVES, RESULTS, CurvePoint, RunR
 from rl_larnn.agents.evaluation.standings import CONTROL, Standings, is_memory, scaled_task
 from rl_larnn.agents.evaluation.statistics import RELIABLE_SEEDS, interquartile_mean
 from rl_larnn.agents.evaluation.tables import MARK, gain_table, number, score_table, summary_table
+from rl_larnn.agents.recipes import RECIPES
 from rl_larnn.agents.runs import replacing
 from rl_larnn.envs import find_task
 
@@ -117,6 +118,11 @@ def _verdict(standings: Standings) -> tuple[str, set[str]]:
     return " ".join(parts), {own.task for own in lost}
 
 
+def _sees_its_action(task: str, contender: str) -> bool:
+    recipe = RECIPES.get(task)
+    return recipe is not None and bool(recipe.for_memory.get(contender, {}).get("previous_action"))
+
+
 def _reservations(standings: Standings) -> str:
     """What a reader must know before trusting the first table."""
     scaled = [task for task in standings.tasks if scaled_task(task)]
@@ -127,6 +133,12 @@ def _reservations(standings: Standings) -> str:
             "Baselines train with the task's recipe, whose values are those of RL Baselines3 Zoo where it has "
             "the task, without what the recipe lays over them for single memories."
         )
+    for name in standings.contenders:
+        if cued := [task for task in standings.tasks if _sees_its_action(task, name)]:
+            notes.append(
+                f"`{name}` also sees its previous action, a memory of one step, on {', '.join(cued)}; the floors "
+                "there and the other contenders do without."
+            )
     if any(len(runs) < RELIABLE_SEEDS for name in gains for runs in standings.scores(name).values()):
         notes.append(
             f"Some results rest on fewer than {RELIABLE_SEEDS} seeds: their intervals are unreliable, and a single "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -122,6 +122,15 @@ def write_suite_curves(path: Path, points: Iterable[CurvePoint]) -> None:
 def read_suite_curves(path: Path) -> list[CurvePoint]:
     """The evaluations of a file, sorted; as :func:`read_results`."""
     return read_rows(path, CurvePoint)
+
+
+def other_rows(path: Path, kind: type[Row], keys: Collection[tuple[Any, ...]]) -> list[Row]:
+    """Rows of a table whose keys begin with none of these; nothing where there is no readable table yet."""
+    try:
+        rows = read_rows(path, kind)
+    except UserError:
+        return []
+    return [row for row in rows if not any(row.key[: len(key)] == key for key in keys)]
 
 
 #: How the text of a cell becomes a value of the annotated type.

@@ -16,6 +16,7 @@ from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
 from rl_larnn.agents.evaluation.records import read_rows, write_rows
 from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.runs import replacing
+from rl_larnn.agents.values import format_value
 from rl_larnn.envs import find_task
 
 
@@ -23,8 +24,9 @@ from rl_larnn.envs import find_task
 class Variant:
     """One agent on one variant.
 
-    :param run: the last two parts of the run's folder, such as ``TMazePassive-50-v0/aaren-s0``
+    :param run: the last three parts of the run's folder, such as ``runs/TMazePassive-50-v0/aaren-s0``
     :param argument: the argument of the environment that varies
+    :param fixed: its other arguments that were set, as they are typed
     :param value: what it was
     :param mean: mean return of the episodes
     :param worst: lowest return
@@ -36,14 +38,15 @@ class Variant:
     seed: int
     argument: str
     value: float
+    fixed: str
     episodes: int
     mean: float
     worst: float
 
     @property
-    def key(self) -> tuple[str, float]:
+    def key(self) -> tuple[str, str, float]:
         """What tells it from others of the same task and argument."""
-        return self.run, self.value
+        return self.run, self.fixed, self.value
 
 
 def evaluate_variants(
@@ -57,7 +60,7 @@ def evaluate_variants(
 ) -> list[Variant]:
     """Evaluate every run at every value of an argument of its environment, without any further training.
 
-    :param done: variants known already, which are not evaluated again
+    :param done: variants known already; those of as many episodes are not evaluated again
     :param tell: called with all variants so far after each new one
     :param env_kwargs: other arguments of the environment, over those of the runs
     :raises UserError: for runs of different environments, or an argument or value that the environment refuses
@@ -69,15 +72,21 @@ def evaluate_variants(
     if any((variant.env, variant.argument) != (environments[0], argument) for variant in found):
         raise UserError(f"expected variants of {environments[0]} by {argument}, got those of {found[0].env} by "
                         f"{found[0].argument}")  # fmt: skip
-    known = {variant.key for variant in found}
-    for value in values:  # the short ones of all agents first
-        for run in runs:
-            settings, name = run.settings, "/".join(run.folder.resolve().parts[-2:])
-            if (name, value) in known:
+    fixed = " ".join(f"{key}={format_value(value)}" for key, value in sorted((env_kwargs or {}).items()))
+    names = ["/".join(run.folder.resolve().parts[-3:]) for run in runs]
+    if len(set(names)) < len(names):
+        raise UserError(f"expected each run once, and folders whose last three parts differ, got {', '.join(names)}")
+    for value in dict.fromkeys(values):  # the short ones of all agents first
+        for run, name in zip(runs, names, strict=True):
+            settings, key = run.settings, (name, fixed, float(value))
+            before = next((variant for variant in found if variant.key == key), None)
+            if before is not None and before.episodes == episodes:
                 continue
+            if before is not None:
+                found.remove(before)
             whole = int(value) if value == int(value) else value
             result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
-            identity = (settings.env, name, settings.memory, settings.seed, argument, value)
+            identity = (settings.env, name, settings.memory, settings.seed, argument, float(value), fixed)
             found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
             tell(found)
     return found

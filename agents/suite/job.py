@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,7 @@ class Job(ABC):
 
     def folder(self, out: Path) -> Path:
         """Where, in the suite's folder, the run keeps its log; its run folder is ``run`` in there."""
-        # The whole name: two modules may each have a class of the same name.
-        return out / "runs" / self.ground.replace("/", "-") / f"{self.contender.replace(':', '-')}-s{self.seed}"
+        return job_folder(out, self.ground, self.contender, self.seed)
 
     def run(self, out: Path) -> Path:
         """The run folder."""
@@ -78,6 +78,12 @@ class Job(ABC):
     def percent(self, out: Path) -> int:
         """How far it has come."""
         return 100 * self.done(self.run(out)) // self.total
+
+
+def job_folder(out: Path, ground: str, contender: str, seed: int) -> Path:
+    """Where a suite keeps a run."""
+    # The whole name: two modules may each have a class of the same name.
+    return out / "runs" / ground.replace("/", "-") / f"{contender.replace(':', '-')}-s{seed}"
 
 
 def execute(job: Job, out: Path) -> None:
@@ -105,12 +111,19 @@ def execute(job: Job, out: Path) -> None:
 
 def _work(job: Job, out: Path) -> None:
     run = job.run(out)
-    write_json(job.folder(out) / ORIGIN, origin())
+    path = job.folder(out) / ORIGIN
+    write_json(path, _both(read_origin(job.folder(out)), origin()))
     if any((run / name).is_dir() for name in ("checkpoint", "checkpoint.old")):
         job.go_on(run)
         return
     shutil.rmtree(run, ignore_errors=True)  # cut off before its first checkpoint
     job.begin(run)
+
+
+def _both(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Of a run that goes on elsewhere, or with other code, all origins."""
+    parts = {key: [part for part in before.get(key, "").split(" then ") if part] for key in now}
+    return {key: " then ".join(parts[key] if now[key] in parts[key] else [*parts[key], now[key]]) for key in now}
 
 
 def note_error(job: Job, out: Path, message: str) -> None:

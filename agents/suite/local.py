@@ -50,8 +50,12 @@ def run_locally(jobs: Sequence[Job], out: Path, at_once: int, on_change: Callabl
 
 
 def _note_death(job: Job, out: Path, status: int | None) -> None:
-    """A process that was killed could not write down why."""
-    if status and not job.finished(out) and job.error(out) is None:
+    """A process that was killed could not write down why; one that was only asked to stop has saved a checkpoint."""
+    if job.finished(out) or job.error(out) is not None:
+        return
+    if not status:
+        note_error(job, out, "the process was stopped from outside; start the suite again to go on")
+    else:
         name = signal.Signals(-status).name if status < 0 else f"status {status}"
         note_error(job, out, f"the process ended with {name}")
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
 from rl_larnn.agents.errors import UserError, one_line
-from rl_larnn.agents.suite.job import Job, execute, note_error
+from rl_larnn.agents.suite.job import LOG, Job, execute, note_error
 
 _PERIOD_S = 1.0
 
@@ -41,7 +42,7 @@ def run_on_ray(
             raise UserError(
                 f"expected a Ray cluster at {address!r} (start one with: ray start --head), got {one_line(error)}"
             ) from error
-    remote = ray.remote(num_cpus=1, max_retries=0)(execute)
+    remote = ray.remote(num_cpus=1, max_retries=0)(_logged)
     waiting, running = list(reversed(jobs)), dict[object, Job]()
     try:
         while waiting or running:
@@ -58,6 +59,14 @@ def run_on_ray(
             ray.cancel(reference)
         if began:
             ray.shutdown()
+
+
+def _logged(job: Job, out: Path) -> None:
+    """The run, with all that it says beside it, as where runs are processes of this machine."""
+    folder = job.folder(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        execute(job, out)
 
 
 def _note_loss(result: Callable[[], object], job: Job, out: Path) -> None:

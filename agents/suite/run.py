@@ -16,12 +16,13 @@ from rl_larnn.agents.evaluation.records import (
     RESULTS,
     CurvePoint,
     RunRecord,
+    other_rows,
     write_results,
     write_suite_curves,
 )
 from rl_larnn.agents.results import score
 from rl_larnn.agents.runs import RESULT, read_json, write_json
-from rl_larnn.agents.suite.job import Job, read_origin
+from rl_larnn.agents.suite.job import Job, job_folder, read_origin
 from rl_larnn.agents.suite.jobs import TaskJob
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.ray_cluster import run_on_ray
@@ -52,6 +53,7 @@ def run_suite(
 
     :param jobs: runs of the suite (:func:`rl_larnn.agents.suite.jobs.jobs_of`)
     :param on_change: told about once a second which runs are on their way
+    :return: records and curves of these runs, and of others that earlier commands have left in the folder
     :raises UserError: if the folder is in use, or belongs to another suite
     :raises KeyboardInterrupt: on Ctrl-C; what was done is kept, and the tables are written
     """
@@ -66,10 +68,21 @@ def run_suite(
             else:
                 run_locally(missing, out, options.at_once or 2, on_change)
         finally:
-            tables = read_tables(jobs, out)
+            tables = _with_earlier(read_tables(jobs, out), jobs, out)
             write_results(out / RESULTS, tables[0])
             write_suite_curves(out / CURVES, tables[1])
     return tables
+
+
+def _with_earlier(
+    tables: tuple[list[RunRecord], list[CurvePoint]], jobs: Sequence[TaskJob], out: Path
+) -> tuple[list[RunRecord], list[CurvePoint]]:
+    """The tables, and what earlier commands have left in them about other runs in this folder."""
+    now = {(job.task.id, job.contender, job.seed) for job in jobs}
+    records = [row for row in other_rows(out / RESULTS, RunRecord, now) if job_folder(out, *row.key).exists()]
+    kept = {row.key for row in records}
+    points = [point for point in other_rows(out / CURVES, CurvePoint, now) if point.key[:3] in kept]
+    return tables[0] + records, tables[1] + points
 
 
 @contextmanager

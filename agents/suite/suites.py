@@ -136,8 +136,12 @@ def _task(path: Path, data: Mapping[str, Any]) -> SuiteTask:
     for key in data:
         if key not in known:
             raise unknown_name(f"key of a task in {path}:", key, known)
-    if not isinstance(data.get("id"), str) or not isinstance(data.get("n_timesteps"), int):
-        raise UserError(f"a task in {path} expected an id (text) and n_timesteps (a whole number), got {dict(data)}")
+    steps = data.get("n_timesteps")
+    if not isinstance(data.get("id"), str) or type(steps) is not int or steps < 1:
+        raise UserError(f"a task in {path} expected an id (text) and n_timesteps (at least 1), got {dict(data)}")
+    for key in ("settings", "env_kwargs"):
+        if not isinstance(data.get(key, {}), Mapping):
+            raise UserError(f"a task in {path} expected a table of {key}, such as {{ a = 1 }}, got {data[key]!r}")
     try:
         return SuiteTask(**{**data, "id": resolve_id(data["id"])})
     except UnknownEnvironmentError as error:

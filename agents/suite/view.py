@@ -41,7 +41,8 @@ def watcher(jobs: Sequence[Job], out: Path, live: Live, tell: Callable[[str], No
             return
         now = {job.name: job for job in running}
         for name in told.keys() - now.keys():
-            tell(f"{name}: {told[name].error(out) or 'finished'}")
+            job = told[name]
+            tell(f"{name}: {'finished' if job.finished(out) else job.error(out) or 'stopped'}")
         told.clear()
         told.update(now)
 

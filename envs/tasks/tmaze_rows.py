@@ -15,6 +15,7 @@ def _task(corridor: int, active: bool) -> Task:
         id=f"TMaze{'Active' if active else 'Passive'}-{corridor}-v0",
         base="rl_larnn.envs.tasks.tmaze:TMaze",
         kwargs={"corridor": corridor, "active": active},
+        free=("corridor", "shortest"),
         wrappers=(),
         max_episode_steps=corridor + (3 if active else 1),
         reward_threshold=0.9,

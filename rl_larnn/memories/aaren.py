@@ -25,6 +25,8 @@ Differs from the paper, by switches (off, each leaves the paper's module):
 * ``gate=True`` multiplies the attention by sigmoid(W x_t + b), which begins at 0.27: a block that is almost the
   identity (after the gates of Parisotto et al., 2020, arXiv 1910.06764).
 
+Both W are zero in a fresh memory, and orthogonal in a policy with ``ortho_init`` (the default of Stable-Baselines3's).
+
 And always:
 
 * The query is folded into W_k: a score is one dot product with the input, since q does not depend on it.

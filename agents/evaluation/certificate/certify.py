@@ -32,6 +32,9 @@ from rl_larnn.envs import UnknownEnvironmentError, make, resolve_id
 #: Environments side by side, where the certificate makes them.
 N_ENVS = 32
 
+#: Episodes under which the quantiles of Student's distribution are no longer right.
+LEAST_EPISODES = 11
+
 NO_MEMORY = "it carries no state from step to step: it has no memory to use"
 
 EnvironmentSource = str | gym.Env | VecEnv | Callable[[int], VecEnv]
@@ -72,6 +75,8 @@ def certify(
     for name, value in {"budget_s": budget_s, "episodes": episodes, "search_steps": search_steps}.items():
         if value is not None and value <= 0:
             raise UserError(f"{name} must be positive, got {value}")
+    if episodes is not None and episodes < LEAST_EPISODES:
+        raise UserError(f"expected at least {LEAST_EPISODES} episodes, fewer say nothing, got {episodes}")
     before = save_generators()
     try:
         with _opened(env) as made, frozen(made):
@@ -130,7 +135,9 @@ def _state_rows(model: PolicyPredictor, env: VecEnv) -> tuple[bool, StateRows | 
     """Whether an agent carries a state, and how to reach its rows, where that is possible."""
     observation: Any = env.reset()
     state = model.predict(observation, None, np.ones(env.num_envs, bool), True)[1]
-    return state is not None, None if state is None else StateRows.of(model, observation)
+    if state is None or not any(np.any(part) for part in state):
+        return False, None  # nothing, or numbers that stand for nothing
+    return True, StateRows.of(model, observation)
 
 
 @contextmanager

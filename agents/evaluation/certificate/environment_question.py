@@ -5,7 +5,8 @@ Found scores bound the best possible ones from below only. Hence these rules:
 - *needs memory*: something with memory surely beats the best that was found without, **and** imitation shows that what
   was missing is the memory: a student that sees the memory, too, surely beats the best without. A memoryless student
   that fails where a student with memory fails as well says nothing.
-- *does not need memory*: something without memory surely comes within a tenth of a known ceiling, or solves the task.
+- *does not need memory*: something without memory surely comes within a tenth of the ceiling or, where none is known,
+  solves the task.
 - the table of tasks counts as one more contender without memory, where it knows a floor: a verdict that rests on it
   says so. (An observation with cues holds all that the task shows without, so the floor can still be reached.)
 - else *cannot tell*: that an agent with memory is no better than one without may be its own fault.
@@ -95,12 +96,12 @@ def reaches(returns: np.ndarray, chance: np.ndarray, known: References) -> str |
 
 
 def _reaches(score: Interval, chance: np.ndarray, known: References) -> str | None:
-    if known.threshold is not None and score.low >= known.threshold:
-        return f"solves it: the environment counts as solved from {known.threshold:g}"
-    if known.ceiling is not None:
+    if known.ceiling is not None:  # beside which a threshold says little: it may be half way there
         top = known.ceiling.value
         if top > chance.mean() and score.low >= top - MARGIN * (top - chance.mean()):
             return f"comes within a tenth of the ceiling of {top:g}, measured from random actions"
+    elif known.threshold is not None and score.low >= known.threshold:
+        return f"solves it: the environment counts as solved from {known.threshold:g}"
     return None
 
 
@@ -120,7 +121,7 @@ def _verdict(
     if with_memory is None or gap is None:
         return CANNOT_TELL, "nothing with memory was there to compare with"
     scale = MARGIN * (with_memory.returns.mean() - chance.mean())
-    beats_table = tabled is None or Interval.of(with_memory.returns).low > tabled.high
+    beats_table = tabled is None or Interval.of(with_memory.returns).low - tabled.high > max(scale, 0)
     if gap.low > max(scale, 0) and beats_table:
         controls = [Interval.of_difference(one.returns, without.returns) for one in contenders if one.control]
         if any(control.low > 0 for control in controls):

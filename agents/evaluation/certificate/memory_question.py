@@ -87,6 +87,8 @@ def memory_verdict(skill: Interval, worth: Interval, swapped: Interval | None) -
     if scale == 0 or worth.high <= scale:
         if swapped is not None and swapped.low > max(scale, 0):
             return "cannot tell", "it loses nothing without its memory, but another episode's memory confuses it"
+        if worth.high < -scale:
+            return "no", "with its memory wiped at every step it does better"
         return "no", "with its memory wiped at every step it does as well, to within a tenth"
     if worth.low <= scale:
         return "cannot tell", "the interval of what it loses with its memory wiped reaches from little to much"

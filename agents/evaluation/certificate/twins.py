@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rl_larnn.agents.evaluation.certificate.inputs import FlatFrames, Frames
@@ -49,7 +50,10 @@ def train_twin(
     """
     env.seed(seed)
     shown = VecNormalize(FlatFrames(env, frames), gamma=getattr(agent, "gamma", 0.99))
-    known = {name: value for name in _TASK_ARGUMENTS if (value := getattr(agent, name, None)) is not None}
+    taken = {name: getattr(agent, name, None) for name in _TASK_ARGUMENTS}
+    known: dict[str, Any] = {name: value for name, value in taken.items() if isinstance(value, int | float)}
+    if not isinstance(agent, OnPolicyAlgorithm):
+        known.pop("ent_coef", None)  # which means something else off the policy
     if not isinstance(env.action_space, spaces.Box):
         known = {"ent_coef": 0.01, **{name: known[name] for name in known if "sde" not in name}}
     model = PPO(

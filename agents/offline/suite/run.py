@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.records import RESULTS, write_rows
+from rl_larnn.agents.evaluation.records import RESULTS, other_rows, write_rows
 from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.offline.suite.jobs import OfflineJob, OfflineRecord, record_of
 from rl_larnn.agents.runs import CONFIG
-from rl_larnn.agents.suite.job import Job
+from rl_larnn.agents.suite.job import Job, job_folder
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.run import only_one
 
@@ -18,7 +18,7 @@ from rl_larnn.agents.suite.run import only_one
 def run_offline_suite(
     jobs: Sequence[OfflineJob], out: Path, at_once: int, on_change: Callable[[Sequence[Job]], None]
 ) -> list[OfflineRecord]:
-    """Do those runs that have no result yet, and write the table of these jobs, new and old.
+    """Do those runs that have no result yet, and write the table of all runs in the folder.
 
     :param at_once: runs at a time
     :param on_change: told about once a second which runs are on their way
@@ -33,6 +33,9 @@ def run_offline_suite(
             run_locally([job for job in jobs if not job.finished(out)], out, at_once, on_change)
         finally:
             records = [record_of(job, out) for job in jobs if job.finished(out)]
+            now = {(job.dataset, job.contender, job.seed) for job in jobs}
+            earlier = other_rows(out / RESULTS, OfflineRecord, now)
+            records += [row for row in earlier if job_folder(out, *row.key).exists()]
             write_rows(out / RESULTS, OfflineRecord, records)
     return records
 
