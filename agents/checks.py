@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 #: Chunk length where none is asked for, if n_steps and batch_size allow it.
 DEFAULT_SEQ_LEN = 32
+#: Below this a chunk chosen for lack of another is worth a warning.
+SHORT_SEQ_LEN = 8
 
 SUPPORTED_OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
@@ -47,7 +51,14 @@ def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
     :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers
     """
     if seq_len is None:
-        return max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
+        largest = max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
+        if largest < min(SHORT_SEQ_LEN, n_steps):
+            warnings.warn(
+                f"gradients reach back {largest} steps only, because n_steps={n_steps} and batch_size={batch_size} "
+                f"have no larger common divisor up to {DEFAULT_SEQ_LEN}; choose numbers that have, or seq_len itself",
+                stacklevel=2,
+            )
+        return largest
     if seq_len < 1:
         raise ValueError(f"seq_len must be at least 1, got {seq_len}")
     for name, size in (("n_steps", n_steps), ("batch_size", batch_size)):

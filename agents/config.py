@@ -40,7 +40,8 @@ class TrainConfig:
     :param run_dir: folder to create; ``None``: ``runs/<env id>/<memory>-s<seed>`` with the first free number behind
     :param settings: flat hyper-parameters over the recipe, see :mod:`rl_larnn.agents.overrides`
     :param env_kwargs: keyword arguments of the environment
-    :param checkpoint_freq: environment steps between checkpoints; ``None``: a tenth of the training or 60 seconds
+    :param checkpoint_freq: environment steps after which a checkpoint is due, if 60 seconds have not passed before;
+        ``None``: a tenth of the training
     :param eval_freq: environment steps between the trials that pick the best agent so far; ``None``: a twentieth of the
         training; 0: no trials, the last agent is the result
     :param eval_episodes: fresh episodes of the final evaluation

@@ -98,6 +98,8 @@ class ChunkBuffer:
         step = self.position
         if step % self.seq_len == 0:
             self.states.append(state)
+        if step == 0:
+            self.observations = map_observation(_as_precise, self.observations, obs)
         map_observation(lambda stored, new: stored[step].copy_(new), self.observations, obs)
         self.actions[step] = actions
         self.rewards[step] = torch.as_tensor(rewards)
@@ -151,6 +153,11 @@ class ChunkBuffer:
     def _by_chunk(self, stored: Tensor) -> Tensor:
         """(N, E, ...) to (L, N / L * E, ...): chunk k of environment e becomes column k E + e."""
         return stored.unflatten(0, (-1, self.seq_len)).transpose(0, 1).flatten(1, 2)
+
+
+def _as_precise(stored: Tensor, new: Tensor) -> Tensor:
+    """Room for floats where a normaliser has made floats of whole numbers, whatever the space says."""
+    return stored.float() if new.is_floating_point() and not stored.is_floating_point() else stored
 
 
 def _storage(shape: tuple[int, int], space: spaces.Space, device: torch.device | str) -> Tensor:

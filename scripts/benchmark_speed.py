@@ -19,6 +19,7 @@ from rl_larnn.agents.benchmark.report import Report, markdown
 from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
 from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.evaluation.styles import check_picture
 
 PARTS = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps")
 
@@ -70,6 +71,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that torch can use, and there is none")
+    if arguments.plot:
+        check_picture(arguments.plot)  # before an hour of measuring
     report = measure(arguments, console)
     machine = report.machine()
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()))

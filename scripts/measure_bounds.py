@@ -1,8 +1,4 @@
-"""Measures random scores and floors (best memoryless policy found): of one environment, or again of the whole table.
-
-python scripts/measure_bounds.py --env CartPole-POMDP
-python scripts/measure_bounds.py --all
-"""
+"""Measures random scores and floors: python scripts/measure_bounds.py --env CartPole-POMDP, or --all of the table."""
 
 import argparse
 import dataclasses
@@ -27,9 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     what.add_argument("--env", help="environment id, for example CartPole-POMDP")
     what.add_argument("--all", action="store_true", help="every score of the table that is computed; 1 if one is off")
     parser.add_argument("--quick", action="store_true", help="small searches; with --all none, and fewer episodes")
-    parser.add_argument(
-        "--policy", choices=FAMILIES, action="append", help="only this family (repeatable); default all"
-    )
+    parser.add_argument("--policy", choices=FAMILIES, action="append", help="only this family (repeatable)")
     for field in dataclasses.fields(SearchSettings):
         kind = float if field.name == "spread" else int
         name = field.name.replace("_", "-")

@@ -25,13 +25,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def results_table(folders: list[Path]) -> Table:
-    """Per memory: seeds, mean and worst return of the final evaluations, how many are solved, when, and how fast."""
+    """Per memory: runs, mean and worst return of the final evaluations, how many are solved, when, and how fast."""
     by_memory = defaultdict(list)
     for folder in folders:
         if (folder / RESULT).exists():
             result = read_json(folder / RESULT, "the result of a run")
             by_memory[result["memory"]].append(result)
-    table = Table("memory", "seeds", "mean return", "worst seed", "solved", "median steps to solve", "steps/s (median)")
+    table = Table("memory", "runs", "mean return", "worst run", "solved", "median steps to solve", "steps/s (median)")
     for memory, results in by_memory.items():
         returns = [result["mean_return"] for result in results]
         solved = [value for value, r in zip(returns, results, strict=True) if value >= (r["threshold"] or np.inf)]
@@ -42,7 +42,7 @@ def results_table(folders: list[Path]) -> Table:
             f"{np.mean(returns):.1f}",
             f"{min(returns):.1f}",
             f"{len(solved)} of {len(results)}",
-            f"{np.median(steps):.0f} ({len(steps)} seeds)" if steps else "-",
+            f"{np.median(steps):.0f} ({len(steps)} runs)" if steps else "-",
             f"{np.median([result['steps_per_s'] for result in results]):.0f}",
         )
     return table

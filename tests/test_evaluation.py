@@ -96,6 +96,9 @@ def test_a_wiped_agent_begins_anew_at_every_step() -> None:
 
 def test_curves_of_several_runs_become_a_picture(run_folder: Path, tmp_path: Path) -> None:
     plot_curves([run_folder, run_folder], tmp_path / "new" / "curves.png")
+    for name in ("curves.txt", "curves"):
+        with pytest.raises(UserError, match=r"expected the name of a picture, ending in \.png, \.pdf, \.svg, got"):
+            plot_curves([run_folder], tmp_path / name)
     assert (tmp_path / "new" / "curves.png").read_bytes().startswith(b"\x89PNG")
     env_id, curves = read_curves([run_folder, run_folder])
     steps = curves[load_run(run_folder).settings.memory][1][:, 0]

@@ -384,10 +384,26 @@ def test_nan_at_the_first_reset_is_named() -> None:
         agent("gru", env).learn(72)
 
 
+def test_chunks_that_are_short_for_want_of_a_divisor_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="gradients reach back 1 steps only, because n_steps=125 and batch_size=64"):
+        assert choose_seq_len(None, 125, 64) == 1
+    assert choose_seq_len(None, 4, 64) == 4  # a whole rollout
+
+
+def test_whole_numbers_that_were_normalised_are_kept_as_they_were_seen() -> None:
+    space = spaces.Box(0, 100, (3,), np.int64)
+    model = agent("gru", VecNormalize(random_env(space)))
+    collect(model, rollouts=2)
+    for chunks in model.rollout_buffer.get(model.batch_size):
+        _, log_prob, _ = model.policy.evaluate_chunks(chunks.observations, chunks.actions, chunks.state, chunks.starts)
+        torch.testing.assert_close(log_prob, chunks.old_log_prob, rtol=1e-5, atol=1e-5)
+
+
 def test_chunk_length() -> None:
     assert choose_seq_len(None, 128, 256) == 32
     assert choose_seq_len(None, 20, 100) == 20
-    assert choose_seq_len(None, 2048, 60) == 4
+    with pytest.warns(UserWarning, match="gradients reach back 4 steps only"):
+        assert choose_seq_len(None, 2048, 60) == 4
     with pytest.raises(
         ValueError,
         match=r"n_steps must be a multiple of seq_len, got n_steps=100 and seq_len=32; "

@@ -16,7 +16,7 @@ from rl_larnn.agents.benchmark.acting import WINDOWED, Cost, cumulative_seconds
 from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WINDOWS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
-from rl_larnn.agents.evaluation.styles import figure_class, styles
+from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
 from rl_larnn.agents.origin import processor
 
 #: Contestants that are contenders of suites under another name.
@@ -124,8 +124,9 @@ class Report:
     def plot(self, path: Path) -> None:
         """Training speed, scan time over T, and the cost of a step over the length of the stream.
 
-        :raises UserError: if matplotlib is missing
+        :raises UserError: for another ending than a picture's, or if matplotlib is missing
         """
+        check_picture(path)
         figure = figure_class()(figsize=(13, 4), layout="constrained")
         speed, length, stream = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
         names = sorted(self.training, key=lambda name: -self.training[name].median)

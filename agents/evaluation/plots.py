@@ -11,7 +11,7 @@ import numpy as np
 from rl_larnn.agents.checkpoint import STATE, find_checkpoint
 from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.styles import figure_class, styles
+from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
 from rl_larnn.agents.runs import read_json
 from rl_larnn.envs import find_task
 
@@ -42,8 +42,9 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
     """Draw the runs: per memory the mean over seeds, a band from the worst seed to the best, and the task's bounds.
 
     :param path: file to write; its suffix decides the format
-    :raises UserError: as :func:`read_curves`, and if matplotlib is missing
+    :raises UserError: as :func:`read_curves`, for another ending, and if matplotlib is missing
     """
+    check_picture(path)
     env_id, curves = read_curves(folders)
     figure = figure_class()(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -52,7 +53,7 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
         begin, end = max(curve[0, 0] for curve in seeds), min(curve[-1, 0] for curve in seeds)
         steps = np.linspace(begin, end, POINTS)
         returns = np.stack([np.interp(steps, *curve.T) for curve in seeds])
-        label = f"{memory} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
+        label = f"{memory} ({len(seeds)} run{'s' if len(seeds) > 1 else ''})"
         axes.plot(steps, returns.mean(0), label=label, markevery=POINTS // 10, **looks[memory])
         axes.fill_between(steps, returns.min(0), returns.max(0), color=looks[memory]["color"], alpha=0.12, linewidth=0)
     task = find_task(env_id)
@@ -65,7 +66,7 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
             )  # fmt: skip
     axes.set_xlabel("environment steps")
     axes.set_ylabel("return, mean of the last 100 training episodes")
-    axes.set_title(f"{env_id}: mean over seeds, band from worst to best")
+    axes.set_title(f"{env_id}: mean over runs, band from worst to best")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)

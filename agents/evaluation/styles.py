@@ -6,6 +6,7 @@ Ours have a colour, a solid line and a marker of their own, baselines are grey o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_larnn.agents.errors import UserError
@@ -40,6 +41,16 @@ def styles(contenders: Sequence[str]) -> dict[str, dict[str, Any]]:
         name: {"color": colour, "linestyle": line, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
         for name, (colour, line, marker) in found.items()
     }
+
+
+#: Endings of pictures that matplotlib writes everywhere.
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def check_picture(path: Path) -> None:
+    """:raises UserError: unless the name ends as a picture's does."""
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"expected the name of a picture, ending in {', '.join(PICTURES)}, got {path}")
 
 
 def figure_class() -> type[Figure]:

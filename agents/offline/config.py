@@ -53,7 +53,8 @@ class OfflineConfig:
     :param run_dir: folder to create; ``None``: ``runs/<dataset>/<memory>-s<seed>`` with the first free number behind
     :param settings: flat settings over the plan (:class:`rl_larnn.agents.offline.OfflinePlan`) and over the recipe
         (:mod:`rl_larnn.agents.overrides`); the plan's come first where both know a name, as ``batch_size``
-    :param checkpoint_freq: updates between checkpoints; ``None``: a tenth of the training or 60 seconds
+    :param checkpoint_freq: updates after which a checkpoint is due, if 60 seconds have not passed before; ``None``: a
+        tenth of the training
     :param eval_freq: updates between trials; ``None``: a tenth of the training; 0: none
     :param eval_episodes: fresh episodes of the final evaluation
     :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``

@@ -82,8 +82,8 @@ _MOUNTAIN_CAR_CONTINUOUS = Task(
     action="force from -1 to 1, without unit",
     reward="100 at 0.45 m, -0.1 force² at every step",
     note=(
-        "The floor of 0 is doing nothing: a force that depends on the position alone is conservative and cannot "
-        "pump the car up the hill."
+        "The floor of 0 is doing nothing: a force that is fixed by the position alone is conservative and cannot pump "
+        "the car up the hill. A random one may, but spends on its forces what the goal is worth."
     ),
 )
 
