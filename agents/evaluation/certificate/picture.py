@@ -20,7 +20,7 @@ def draw(certificate: Certificate, path: Path) -> None:
     :param path: file to write; its suffix decides the format
     :raises UserError: if matplotlib is missing
     """
-    figure = figure_class()(figsize=(10, 6.6), layout="constrained")
+    figure = figure_class()(figsize=(10, 7.4), layout="constrained")
     # The words stand below the plots, over the whole width.
     engine = figure.get_layout_engine()
     assert engine is not None
@@ -30,7 +30,7 @@ def draw(certificate: Certificate, path: Path) -> None:
     _contenders(parts["A"], certificate)
     _horizon(parts["B"], certificate)
     _gain(parts["C"], certificate)
-    figure.suptitle(f"{certificate.references.env_id}: does it need memory, and does this agent use its own?")
+    figure.suptitle(f"Does it need memory, and does this agent use its own?\n{certificate.references.env_id}")
     figure.savefig(path, dpi=110)
 
 
@@ -52,7 +52,7 @@ def _contenders(axes: Any, certificate: Certificate) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"return, mean and {CONFIDENCE:.0%} interval")
-    axes.set_title(f"A. The environment: {environment.verdict}\n(blue: with memory, orange: without)", fontsize=10)
+    axes.set_title(f"A. The environment: {environment.verdict}\n(blue: with memory, orange: without, grey: shown the agent's)", fontsize=10)
 
 
 def _horizon(axes: Any, certificate: Certificate) -> None:
@@ -78,11 +78,11 @@ def _horizon(axes: Any, certificate: Certificate) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         axes.set_xticks([])
-    axes.set_xlabel("n")
+    axes.set_xlabel("n: observations that are seen, or steps between resets")
     axes.set_ylabel("return")
     words = horizon_words(memory)
     axes.set_title(f"B. The agent uses its memory: {memory.verdict}" + (f"\n({words})" if words else ""), fontsize=10)
-    axes.legend(framealpha=0.9, edgecolor="none", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
 
 
 def _gain(axes: Any, certificate: Certificate) -> None:
