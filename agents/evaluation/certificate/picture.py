@@ -52,7 +52,8 @@ def _contenders(axes: Any, certificate: Certificate) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"return, mean and {CONFIDENCE:.0%} interval")
-    axes.set_title(f"A. The environment: {environment.verdict}\n(blue: with memory, orange: without, grey: shown the agent's)", fontsize=10)
+    colours = "blue: with memory, orange: without, grey: shown the agent's"
+    axes.set_title(f"A. The environment: {environment.verdict}\n({colours})", fontsize=10)
 
 
 def _horizon(axes: Any, certificate: Certificate) -> None:
