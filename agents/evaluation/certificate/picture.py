@@ -79,7 +79,7 @@ def _horizon(axes: Any, certificate: Certificate) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         axes.set_xticks([])
-    axes.set_xlabel("n: observations that are seen, or steps between resets")
+    axes.set_xlabel("n (observations, or steps)")
     axes.set_ylabel("return")
     words = horizon_words(memory)
     axes.set_title(f"B. The agent uses its memory: {memory.verdict}" + (f"\n({words})" if words else ""), fontsize=10)
