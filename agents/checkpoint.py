@@ -48,6 +48,16 @@ def replace_folder(run: Path, name: str, write: Callable[[Path], None]) -> Path:
     return current
 
 
+def _places(run: Path) -> tuple[Path, Path]:
+    """Where the newest whole checkpoint is: the second only where a kill left no other."""
+    return run / "checkpoint", run / "checkpoint.old"
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether there is something to go on from."""
+    return any(folder.is_dir() for folder in _places(run))
+
+
 def find_checkpoint(run: Path) -> Path:
     """The folder of the newest whole checkpoint of a run.
 
@@ -55,7 +65,7 @@ def find_checkpoint(run: Path) -> Path:
     """
     if not run.is_dir():
         raise UserError(f"expected a run folder, got {run}, which does not exist")
-    for name in ("checkpoint", "checkpoint.old"):
-        if (run / name).is_dir():
-            return run / name
+    for folder in _places(run):
+        if folder.is_dir():
+            return folder
     raise UserError(f"expected a run folder with a checkpoint, got {run}, which has none")

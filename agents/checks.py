@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
+from torch import Tensor
 
 #: Chunk length where none is asked for, if n_steps and batch_size allow it.
 DEFAULT_SEQ_LEN = 32
@@ -19,6 +22,11 @@ SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
 
 class NonFiniteError(ValueError):
     """NaN or infinity where a number was needed; training stopped before it could touch the policy."""
+
+
+def all_finite(parameters: Iterable[Tensor]) -> bool:
+    """Whether every number is one, asked of the device once."""
+    return bool(torch.stack([parameter.isfinite().all() for parameter in parameters]).all())
 
 
 def check_finite(obs: VecEnvObs, rewards: np.ndarray, steps: int) -> None:

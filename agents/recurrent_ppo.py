@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
-from rl_larnn.agents.checks import NonFiniteError, check_finite, check_spaces, choose_seq_len
+from rl_larnn.agents.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
 from rl_larnn.agents.entropy import entropy_floor, raised_coefficient
 from rl_larnn.agents.memory_rate import check_factor, memory_rate
 from rl_larnn.agents.refresh import refresh_states, staleness
@@ -299,7 +299,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         stored = self.rollout_buffer.states
         with memory_rate(self.policy, self.memory_learning_rate):
             records = self._run_epochs(clip_range, clip_range_vf)
-        if not all(bool(parameter.isfinite().all()) for parameter in self.policy.parameters()):
+        if not all_finite(self.policy.parameters()):
             raise NonFiniteError(self._divergence("the weights"))  # the losses are of before the last step
         self._log_training(records, clip_range, clip_range_vf)
         if self.refresh_states:

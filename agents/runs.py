@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from rl_larnn.agents.errors import UserError
 
 CONFIG = "config.json"
@@ -88,10 +90,40 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def reopen(folder: Path) -> None:
-    """Make a finished run unfinished again: what it left is of fewer steps than it will have; its checkpoint stays."""
+def reopen(folder: Path, unit: str, done: int, total: int) -> None:
+    """Make a finished run unfinished again: what it left is of fewer steps than it will have; its checkpoint stays.
+
+    :param unit: what is counted, as the result calls it: ``steps`` or ``updates``
+    :param done: what the checkpoint has learned from
+    :param total: what is asked for
+    :raises UserError: if nothing is left to do; a run without a result was cut off in its final evaluation, which is
+    """
+    if not (folder / RESULT).exists():
+        return
+    if done >= total and read_json(folder / RESULT, "the result of a run")[unit] == done:
+        raise UserError(
+            f"the run {folder} is finished: {done} {unit} of {total}; to train it longer, ask for more, "
+            f"such as -n {2 * max(done, total)}"
+        )
     for name in (RESULT, MODEL, NORMALIZATION):
         (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Whatever a file stands for, to oneself.
+
+    :raises UserError: saying so, if another process has it
+    """
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(busy) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rl_larnn.agents.memory_choice import short_name
 from rl_larnn.agents.models import build_model, pick_device
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.results import Result, versions
-from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, read_json, refuse_existing, reopen, write_json
+from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, write_json
 from rl_larnn.agents.snapshots import (
     Session,
     load_checkpoint,
@@ -105,7 +105,7 @@ def resume(
         compile_kernels(pick_device(settings.device), progress_bar)
         session = load_checkpoint(folder, settings)
         try:
-            _refuse_finished(session)
+            reopen(folder, "steps", session.model.num_timesteps, settings.recipe.n_timesteps)
             write_json(folder / CONFIG, _record(settings))
             return _run(session, progress_bar, announce)
         finally:
@@ -122,19 +122,6 @@ def _changed(settings: Settings, n_timesteps: int | None, device: str | None) ->
             raise UserError(f"n_timesteps must be at least 1, got {n_timesteps}")
         settings = replace(settings, recipe=replace(settings.recipe, n_timesteps=n_timesteps))
     return settings if device is None else replace(settings, device=device)
-
-
-def _refuse_finished(session: Session) -> None:
-    """Where a run has a result of as many steps; without one it was cut off in its final evaluation, which is left."""
-    steps, total = session.model.num_timesteps, session.settings.recipe.n_timesteps
-    if not (session.folder / RESULT).exists():
-        return
-    if steps >= total and read_json(session.folder / RESULT, "the result of a run")["steps"] == steps:
-        raise UserError(
-            f"the run {session.folder} is finished: {steps} steps of {total}; "
-            f"to train it longer, ask for more, such as -n {2 * max(steps, total)}"
-        )
-    reopen(session.folder)
 
 
 def _run(session: Session, progress_bar: bool, announce: Announce | None) -> Run:

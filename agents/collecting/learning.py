@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from rl_larnn.agents.collecting.partial import is_kept, keep, pick_up
+from rl_larnn.agents.checkpoint import has_checkpoint
+from rl_larnn.agents.collecting.partial import keep, pick_up
 from rl_larnn.agents.collecting.recipes import ALGORITHMS, BehaviourRecipe
 from rl_larnn.agents.collecting.saved import load_agent
 from rl_larnn.agents.collecting.watching import Training, Watch, choose_medium, snapshot
@@ -34,7 +33,7 @@ from rl_larnn.agents.errors import UserError, one_line
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.randomness import derived_seed
 from rl_larnn.agents.results import versions
-from rl_larnn.agents.runs import read_json, write_json
+from rl_larnn.agents.runs import locked, read_json, write_json
 from rl_larnn.agents.values import Linear
 from rl_larnn.envs.datasets import (
     Amount,
@@ -98,9 +97,9 @@ def train_behaviour(
 ) -> Trained:
     """Train an agent and leave it, the one it was at medium, and what was seen until then in a new folder.
 
-    :param make: makes the environment
     Until it is whole it grows in a hidden folder beside; a training that was stopped goes on from there.
 
+    :param make: makes the environment
     :param env_id: its id, for the record, with ``env_kwargs``
     :raises UserError: if the folder exists, another process is at it, or nothing was learned
     """
@@ -108,7 +107,7 @@ def train_behaviour(
         raise UserError(f"the folder {folder} exists already: pass it with --agent, or take another --seed")
     new = folder.with_name(f".{folder.name}.part")
     new.mkdir(parents=True, exist_ok=True)
-    with _only_one(new / _LOCK):
+    with locked(new / _LOCK, f"another process is training the behaviour in {new}: wait for it"):
         try:
             training = _train(make, recipe, new, seed, device, progress_bar)
             record = {"env": env_id, "env_kwargs": dict(env_kwargs), "seed": seed, **_describe(recipe)}
@@ -120,24 +119,11 @@ def train_behaviour(
             shutil.rmtree(new, ignore_errors=True)
             raise
         finally:
-            if not is_kept(new):
+            if not has_checkpoint(new):
                 shutil.rmtree(new, ignore_errors=True)
     trained = read_behaviour(folder)
     assert trained is not None
     return trained
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"another process is training the behaviour in {path.parent}: wait for it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _train(
@@ -150,7 +136,7 @@ def _train(
         return float(np.mean(_returns(make, path, TRIAL_EPISODES, derived_seed(seed, 3))))
 
     try:
-        if is_kept(folder):
+        if has_checkpoint(folder):
             model, training = pick_up(folder, ALGORITHMS[recipe.algorithm], env, pick_device(device))
             training.resumed_at.append(model.num_timesteps)
             _forget_later(folder, training)

@@ -12,7 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.checkpoint import find_checkpoint, replace_checkpoint
 from rl_larnn.agents.collecting.watching import Training
-from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.runs import MODEL
 
 _TRAINING, _BUFFER = "training.pkl", "replay_buffer.pkl"
@@ -28,15 +27,6 @@ def keep(folder: Path, model: BaseAlgorithm, training: Training) -> None:
         (new / _TRAINING).write_bytes(pickle.dumps(training))
 
     replace_checkpoint(folder, write)
-
-
-def is_kept(folder: Path) -> bool:
-    """Whether there is something to go on from."""
-    try:
-        find_checkpoint(folder)
-    except UserError:
-        return False
-    return True
 
 
 def pick_up(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from rl_larnn.agents.best import EPISODES
 from rl_larnn.agents.callbacks import CHECKPOINT_SECONDS
+from rl_larnn.agents.checks import all_finite
 from rl_larnn.agents.environments import make_environments, normalized
 from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
@@ -68,7 +69,7 @@ def _update(learner: OfflineLearner) -> dict[str, torch.Tensor]:
 
 def refuse_divergence(learner: OfflineLearner) -> None:
     """:raises UserError: if a weight is no longer a number; asked before the agent is tried or saved."""
-    if not all(bool(parameter.isfinite().all()) for parameter in learner.model.policy.parameters()):
+    if not all_finite(learner.model.policy.parameters()):
         raise UserError(f"training diverged by update {learner.updates}; try a lower learning_rate")
 
 

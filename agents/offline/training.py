@@ -20,7 +20,7 @@ from rl_larnn.agents.offline.learning import CLOCK, learn
 from rl_larnn.agents.offline.result import OfflineResult, result_of
 from rl_larnn.agents.offline.snapshots import OfflineSession, load_checkpoint, load_settings, new_session
 from rl_larnn.agents.results import versions
-from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, read_json, refuse_existing, reopen, write_json
+from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, write_json
 from rl_larnn.agents.snapshots import save_model
 from rl_larnn.envs import UnknownEnvironmentError
 from rl_larnn.envs.datasets import DatasetError
@@ -87,14 +87,7 @@ def resume_offline(
         with _told_in_one_line():
             session = load_checkpoint(folder, settings)
         try:
-            done, total = session.learner.updates, settings.plan.updates
-            if (folder / RESULT).exists():
-                if done >= total and read_json(folder / RESULT, "the result of a run")["updates"] == done:
-                    raise UserError(
-                        f"the run {folder} is finished: {done} updates of {total}; to train it longer, ask for more, "
-                        f"such as -n {2 * max(done, total)}"
-                    )
-                reopen(folder)
+            reopen(folder, "updates", session.learner.updates, settings.plan.updates)
             write_json(folder / CONFIG, _record(settings))
             return _run(session, progress_bar, announce, [])
         finally:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rl_larnn.agents.checkpoint import has_checkpoint
 from rl_larnn.agents.errors import Interrupted, UserError, one_line
+from rl_larnn.agents.evaluation.records import Row, other_rows
 from rl_larnn.agents.origin import origin
 from rl_larnn.agents.runs import RESULT, read_json, replacing, write_json
 
@@ -86,6 +88,15 @@ def job_folder(out: Path, ground: str, contender: str, seed: int) -> Path:
     return out / "runs" / ground.replace("/", "-") / f"{contender.replace(':', '-')}-s{seed}"
 
 
+def earlier_rows(path: Path, kind: type[Row], jobs: Sequence[Job], out: Path) -> list[Row]:
+    """What earlier commands have left in a table about other runs that are still in the suite's folder.
+
+    :param kind: a dataclass whose key begins with ground, contender and seed
+    """
+    now = {(job.ground, job.contender, job.seed) for job in jobs}
+    return [row for row in other_rows(path, kind, now) if job_folder(out, *row.key[:3]).exists()]
+
+
 def execute(job: Job, out: Path) -> None:
     """Do the run, or go on with it from its checkpoint. What goes wrong is written beside it, never raised.
 
@@ -113,7 +124,7 @@ def _work(job: Job, out: Path) -> None:
     run = job.run(out)
     path = job.folder(out) / ORIGIN
     write_json(path, _both(read_origin(job.folder(out)), origin()))
-    if any((run / name).is_dir() for name in ("checkpoint", "checkpoint.old")):
+    if has_checkpoint(run):
         job.go_on(run)
         return
     shutil.rmtree(run, ignore_errors=True)  # cut off before its first checkpoint

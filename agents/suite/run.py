@@ -8,21 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import (
     CURVES,
     RESULTS,
     CurvePoint,
     RunRecord,
-    other_rows,
     write_results,
     write_suite_curves,
 )
 from rl_larnn.agents.results import score
-from rl_larnn.agents.runs import RESULT, read_json, write_json
-from rl_larnn.agents.suite.job import Job, job_folder, read_origin
+from rl_larnn.agents.runs import RESULT, locked, read_json, write_json
+from rl_larnn.agents.suite.job import Job, earlier_rows, read_origin
 from rl_larnn.agents.suite.jobs import TaskJob
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.ray_cluster import run_on_ray
@@ -68,21 +65,12 @@ def run_suite(
             else:
                 run_locally(missing, out, options.at_once or 2, on_change)
         finally:
-            tables = _with_earlier(read_tables(jobs, out), jobs, out)
-            write_results(out / RESULTS, tables[0])
-            write_suite_curves(out / CURVES, tables[1])
-    return tables
-
-
-def _with_earlier(
-    tables: tuple[list[RunRecord], list[CurvePoint]], jobs: Sequence[TaskJob], out: Path
-) -> tuple[list[RunRecord], list[CurvePoint]]:
-    """The tables, and what earlier commands have left in them about other runs in this folder."""
-    now = {(job.task.id, job.contender, job.seed) for job in jobs}
-    records = [row for row in other_rows(out / RESULTS, RunRecord, now) if job_folder(out, *row.key).exists()]
-    kept = {row.key for row in records}
-    points = [point for point in other_rows(out / CURVES, CurvePoint, now) if point.key[:3] in kept]
-    return tables[0] + records, tables[1] + points
+            records, points = read_tables(jobs, out)
+            records += earlier_rows(out / RESULTS, RunRecord, jobs, out)
+            points += earlier_rows(out / CURVES, CurvePoint, jobs, out)
+            write_results(out / RESULTS, records)
+            write_suite_curves(out / CURVES, points)
+    return records, points
 
 
 @contextmanager
@@ -95,15 +83,8 @@ def only_one(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot create the folder {out}: {error.strerror}") from error
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"another suite is writing to {out}; wait for it, or choose another --out") from error
-    try:
+    with locked(out / ".lock", f"another suite is writing to {out}; wait for it, or choose another --out"):
         yield
-    finally:
-        lock.release()
 
 
 def _keep_definition(suite: Suite, out: Path) -> None:

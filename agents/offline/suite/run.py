@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.records import RESULTS, other_rows, write_rows
+from rl_larnn.agents.evaluation.records import RESULTS, write_rows
 from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.offline.suite.jobs import OfflineJob, OfflineRecord, record_of
 from rl_larnn.agents.runs import CONFIG
-from rl_larnn.agents.suite.job import Job, job_folder
+from rl_larnn.agents.suite.job import Job, earlier_rows
 from rl_larnn.agents.suite.local import run_locally
 from rl_larnn.agents.suite.run import only_one
 
@@ -33,9 +33,7 @@ def run_offline_suite(
             run_locally([job for job in jobs if not job.finished(out)], out, at_once, on_change)
         finally:
             records = [record_of(job, out) for job in jobs if job.finished(out)]
-            now = {(job.dataset, job.contender, job.seed) for job in jobs}
-            earlier = other_rows(out / RESULTS, OfflineRecord, now)
-            records += [row for row in earlier if job_folder(out, *row.key).exists()]
+            records += earlier_rows(out / RESULTS, OfflineRecord, jobs, out)
             write_rows(out / RESULTS, OfflineRecord, records)
     return records
 
