@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import Phase, settings
 
@@ -19,3 +22,39 @@ settings.register_profile(
     "laws", derandomize=True, deadline=None, database=None, max_examples=20, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("laws")
+
+
+@pytest.fixture(scope="module")
+def offline_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store of datasets with those of ``tests/offline_cases.py``, collected once per module."""
+    from tests.dataset_cases import store_in
+    from tests.offline_cases import fill_store
+
+    with store_in(tmp_path_factory.mktemp("store")) as folder:
+        fill_store()
+        yield folder
+
+
+@pytest.fixture
+def inside(offline_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, with the store at hand."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty store of datasets and the working directory, in a folder of their own."""
+    from tests.dataset_cases import store_in
+
+    monkeypatch.chdir(tmp_path)
+    with store_in(tmp_path / "store") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def behaviour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A behaviour folder for CartPole, trained for a moment, once for all tests, which only read it."""
+    from tests.behaviour_cases import brief_behaviour
+
+    return brief_behaviour(tmp_path_factory.mktemp("behaviour") / "runs" / "CartPole" / "behaviour-ppo-s0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,7 @@ from rl_larnn.envs.datasets import (
     save_dataset,
     store_minari,
 )
-from tests.dataset_cases import IMAGE, PUSHES, assert_same_episodes, random_dataset, store_in, write_d4rl
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Path]:
-    with store_in(tmp_path / "store") as folder:
-        yield folder
+from tests.dataset_cases import IMAGE, PUSHES, assert_same_episodes, random_dataset, write_d4rl
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +51,6 @@ SPACES = {
     "choices": (spaces.Discrete(5), PUSHES),
     "double": (spaces.Box(-np.inf, np.inf, (2,), np.float64), PUSHES),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Path]:
-    with store_in(tmp_path / "store") as folder:
-        yield folder
 
 
 def some_episodes(

@@ -1,87 +1,32 @@
-"""Offline runs as their users meet them: folders, resuming, going on online, the command line, and mistakes."""
+"""Offline runs as their users meet them: folders, what agents are told, and mistakes."""
 
 from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.collecting import CollectConfig, collect_datasets
-from rl_larnn.agents.config import load_settings as load_run_settings
-from rl_larnn.agents.environments import make_environments
-from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation import video
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.initial import as_in_run, take_over
 from rl_larnn.agents.logs import CURVE
-from rl_larnn.agents.models import build_model
-from rl_larnn.agents.offline import OfflineConfig, learning, resume_offline, train_offline
+from rl_larnn.agents.offline import learning, resume_offline, train_offline
 from rl_larnn.agents.offline.config import resolve_offline
 from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.runs import RESULT
-from rl_larnn.agents.training import TrainConfig, resume, train
+from rl_larnn.agents.training import resume
 from rl_larnn.envs import make
-from rl_larnn.envs.datasets import (
-    Amount,
-    Columns,
-    Dataset,
-    collect,
-    load_dataset,
-    local_ids,
-    random_behaviour,
-    store_minari,
-)
-from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, store_in, write_d4rl
-from tests.script_cases import SCRIPTS, Call, caller
-
-RECALL, RANDOM = "TMazePassive-10-corridor-5/mixed50-v0", "CartPole-POMDP/random-v0"
-TINY: dict[str, Any] = {"hidden_size": 8, "batch_size": 4}
-PENDULUM = gym.spaces.Box(-2.0, 2.0, (1,), np.float32)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """T-Maze of mixed quality and masked CartPole at random, collected once."""
-    with store_in(tmp_path_factory.mktemp("store")) as folder:
-        collect_datasets(CollectConfig("TMazePassive-10", "mixed", episodes=60, env_kwargs={"corridor": 5}))
-        env = make("CartPole-POMDP")
-        episodes = collect(lambda: make("CartPole-POMDP"), random_behaviour(env.action_space), Amount(episodes=20))
-        spaces = (env.observation_space, env.action_space)
-        store_minari(Dataset(RANDOM, Columns.of(episodes), *spaces, env_id="CartPole-POMDP-v0"), RANDOM)
-        yield folder
-
-
-@pytest.fixture
-def inside(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, with the store at hand."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def config(**changes: Any) -> OfflineConfig:
-    given = {"memory": "gru", "updates": 12, "eval_episodes": 4, "eval_freq": 6, "device": "cpu", "settings": TINY}
-    return OfflineConfig(**{"dataset": RECALL, **given, **changes})
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return RecurrentPPO.load(folder / "model.zip", device="cpu").policy.state_dict()
-
-
-# ---- a run
+from rl_larnn.envs.datasets import Dataset, load_dataset
+from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
+from tests.offline_cases import RECALL, TINY, config
+from tests.script_cases import caller
 
 
 def test_a_run_leaves_all_that_runs_leave(inside: Path) -> None:
@@ -189,165 +134,6 @@ def test_arguments_of_the_environment_are_laid_over_those_of_the_data(inside: Pa
     assert settings.run.env_kwargs == {"corridor": 4, "shortest": 3}
 
 
-# ---- cut off and continued
-
-
-def test_a_run_whose_data_are_gone_or_others_says_so(inside: Path) -> None:
-    episodes = [random_episode(9, np.random.default_rng(seed), VECTOR, TORQUES) for seed in range(4)]
-    about = {"env": "Pendulum-v1", "dataset": inside / "mine.hdf5", "updates": 2}
-    path = write_d4rl(inside / "mine.hdf5", episodes, actions=np.zeros((36, 1), np.float32))
-    folder = train_offline(config(**about)).folder
-    write_d4rl(path, episodes, actions=np.ones((36, 1), np.float32))
-    with pytest.raises(UserError, match=r"the dataset .*mine\.hdf5 has changed since the run began: begin a new one"):
-        resume_offline(folder, updates=3)
-    path.unlink()
-    with pytest.raises(UserError, match=r"mine\.hdf5: no such file"):
-        resume_offline(folder, updates=3)
-
-
-@pytest.mark.parametrize("content", [b"", b"memory"])
-def test_a_damaged_memory_is_told(inside: Path, content: bytes) -> None:
-    folder = train_offline(config()).folder
-    (folder / "checkpoint/memory.pt").write_bytes(content)
-    with pytest.raises(UserError, match="expected the state of a run, got a foreign file"):
-        resume_offline(folder, updates=20)
-
-
-@pytest.mark.parametrize("batches", ["streams", "windows", "episodes"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(inside: Path, batches: str, number: int) -> None:
-    settings = {**TINY, "batches": batches, "seq_len": 4}
-    whole = train_offline(config(settings=settings, run_dir="whole"))
-    with pytest.MonkeyPatch.context() as patch:
-        update = learning._Lines.add
-
-        def add(lines: Any, record: Any) -> None:
-            update(lines, record)
-            if lines.session.learner.updates == 7:
-                signal.raise_signal(number)
-
-        patch.setattr(learning._Lines, "add", add)
-        with pytest.raises(Interrupted) as stop:
-            train_offline(config(settings=settings, run_dir="cut"))
-    assert (stop.value.steps, stop.value.number) == (7, number)
-    run = resume_offline("cut")
-    for key, value in weights(whole.folder).items():
-        assert torch.equal(weights(run.folder)[key], value), key
-    assert run.result.trials == whole.result.trials
-    lines = [(folder / CURVE).read_text().splitlines() for folder in (whole.folder, run.folder)]
-    column = lines[0][0].split(",").index("train/loss")
-    assert [line.split(",")[column] for line in lines[0]] == [line.split(",")[column] for line in lines[1]]
-
-
-def test_a_finished_run_can_be_trained_longer(inside: Path) -> None:
-    run = train_offline(config())
-    with pytest.raises(UserError, match=r"is finished: 12 updates of 12; .* such as -n 24"):
-        resume_offline(run.folder)
-    longer = resume_offline(run.folder, updates=15)
-    assert longer.result.updates == 15 and load_settings(run.folder).plan.updates == 15
-
-
-def test_a_run_online_is_not_continued_offline(inside: Path) -> None:
-    train(TrainConfig("CartPole-POMDP", "gru", 256, n_envs=1, eval_episodes=1, device="cpu", run_dir="online"))
-    with pytest.raises(UserError, match=r"was trained online: continue it with train_agent\.py --resume online"):
-        resume_offline("online")
-
-
-def test_a_loss_that_is_no_number_ends_the_run(inside: Path) -> None:
-    with pytest.raises(UserError, match="training diverged by update"):
-        train_offline(config(settings={**TINY, "learning_rate": 1e38, "warmup": 0.0}))
-    assert (Path("runs/TMazePassive-10-corridor-5-mixed50-v0/gru-s0/checkpoint")).is_dir()
-
-
-@pytest.mark.parametrize("changes", [{"eval_freq": 1}, {"eval_freq": 0}, {"eval_freq": 0, "checkpoint_freq": 1}])
-def test_weights_that_are_no_numbers_are_neither_tried_nor_saved(inside: Path, changes: dict[str, int]) -> None:
-    """Distributions of continuous actions refuse them, which is no message for a user."""
-    dataset = random_dataset([20] * 4, env_id="Pendulum-v1", observation_space=VECTOR, action_space=PENDULUM)
-    store_minari(dataset, "Pendulum/some-v0") if "Pendulum/some-v0" not in local_ids() else None
-    with pytest.raises(UserError, match="training diverged by update"):
-        train_offline(
-            config(dataset="Pendulum/some", **changes, settings={**TINY, "learning_rate": 1e38, "warmup": 0.0})
-        )
-    saved = RecurrentPPO.load(Path("runs/Pendulum-some-v0/gru-s0/checkpoint/model.zip"), device="cpu")
-    assert all(bool(weight.isfinite().all()) for weight in saved.policy.parameters())
-
-
-# ---- from offline to online
-
-ONLINE: dict[str, Any] = {"n_timesteps": 512, "n_envs": 2, "eval_episodes": 2, "device": "cpu"}
-
-
-def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM, settings={**TINY, "value_coef": 0.5}))
-    run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"learning_rate": 1e-12}))
-    found, expected = weights(run.folder), weights(offline.folder)
-    for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=1e-6)
-    settings = load_run_settings(run.folder)
-    assert (settings.memory, settings.init) == ("gru", str(offline.folder))
-    assert settings.recipe.target_return == offline.settings.run.recipe.target_return
-    # Tried before the first step, as it may never be better again.
-    assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
-
-
-def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:
-    """Else every seed would act as the run did that the weights are of."""
-    offline = train_offline(config(dataset=RANDOM))
-    recipe = load_run_settings(offline.folder).recipe
-    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
-    drawn = []
-    for take in (False, True):
-        model = build_model(recipe, env, 7, "cpu")
-        if take:
-            take_over(offline.folder, model)
-        drawn.append((torch.rand(3), torch.as_tensor(np.random.random(3))))
-    torch.testing.assert_close(*drawn, rtol=0, atol=0)
-
-
-def test_the_scale_of_observations_is_kept(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
-    with pytest.raises(UserError, match="has its own scale of observations: leave normalize_observations out"):
-        train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"normalize_observations": False}))
-
-
-def test_statistics_go_on_from_those_of_the_data(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
-    recipe = load_run_settings(offline.folder).recipe
-    env = make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0)
-    loaded = as_in_run(offline.folder, env, recipe)
-    assert isinstance(loaded, VecNormalize) and loaded.training and loaded.norm_reward
-    before = loaded.obs_rms.count  # type: ignore[union-attr]
-    assert before == load_dataset(RANDOM).steps
-    loaded.reset()
-    assert loaded.obs_rms.count == before + 1  # type: ignore[union-attr]
-
-
-def test_agents_of_another_shape_are_refused(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
-    with pytest.raises(UserError, match=r"has the memory gru, got lstm: leave --memory out"):
-        train(TrainConfig("CartPole-POMDP", "lstm", **ONLINE, init=offline.folder))
-    with pytest.raises(UserError, match=r"don't fit this agent: expected \(9,.*\) for actor_memory\S+, got \(8,"):
-        train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"hidden_size": 9}))
-    with pytest.raises(UserError, match="expected a run folder, got nowhere, which does not exist"):
-        train(TrainConfig("CartPole-POMDP", **ONLINE, init="nowhere"))
-    fits = r"doesn't fit Pendulum-POMDP-v0: it learned CartPole-POMDP-v0 with actions Discrete\(2\), got Box\(-2, 2, "
-    with pytest.raises(UserError, match=fits):
-        train(TrainConfig("Pendulum-POMDP", **ONLINE, init=offline.folder))
-    with pytest.raises(UserError, match=r"with observations Box\(.*\(2,\), float32\), got Box\(.*\(4,\), float32\)"):
-        train(TrainConfig("CartPole-MDP", **ONLINE, init=offline.folder))
-
-
-def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
-    recipe = load_run_settings(offline.folder).recipe
-    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
-    loaded = RecurrentPPO.load(offline.folder / "model.zip", env=env, device="cpu")
-    loaded.learn(256)
-    fresh = RecurrentPPO("MlpGruPolicy", env, policy_kwargs=loaded.policy_kwargs, device="cpu")
-    take_over(offline.folder, fresh)
-    assert torch.equal(fresh.policy.action_net.weight, weights(offline.folder)["action_net.weight"])
-
-
 # ---- mistakes
 
 
@@ -420,78 +206,3 @@ def test_a_video_asks_for_the_same_return(inside: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(video.importlib.util, "find_spec", lambda name: True)
     video.record_video(loaded, target_return=0.5)
     assert asked == [0.5] and loaded.recipe(0.5).target_return == 0.5 and loaded.recipe().target_return == 1.0
-
-
-# ---- the command line
-
-
-@pytest.fixture
-def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    return caller("train_offline", monkeypatch, capsys)
-
-
-SHORT = ["--memory", "gru", "-n", "4", "--eval-episodes", "3", "--no-progress", "--set", "batch_size=4"]
-
-
-def test_the_command_trains_and_says_what(call: Call) -> None:
-    status, out, err = call("--dataset", RECALL, *SHORT, "--target-return", "9", "--seed", "3")
-    assert status == 0 and err.startswith("warning: the target return 9 is far outside") and err.count("\n") == 1
-    folder = "runs/TMazePassive-10-corridor-5-mixed50-v0/gru-s3"
-    for words in (
-        "normalised score",
-        "return that was asked for",
-        "9.00",
-        f"--logdir {folder}",
-        f"evaluate_agent.py {folder}",
-    ):
-        assert words in out
-    status, out, err = call("--resume", folder, "-n", "6", "--no-progress")
-    assert (status, err) == (0, "") and "updates=6" in out
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ([], "one of the arguments --dataset --resume is required"),
-        (["--dataset", RECALL, "--set", "batches=rows"], "batches must be streams, windows or episodes, got 'rows'"),
-        (["--dataset", "nowhere"], "unknown dataset 'nowhere'"),
-        (["--resume", "nowhere"], "expected a run folder, got nowhere"),
-        (
-            ["--resume", "nowhere", "--seed", "3"],
-            "--resume takes all but -n and --device from the run itself, got --seed",
-        ),
-        (["--dataset", RECALL, "--target-return", "high"], "invalid float value: 'high'"),
-        (["--dataset", RECALL, "--target-return", "nan"], "finite"),
-    ],
-)
-def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], message: str) -> None:
-    status, out, err = call(*arguments)
-    assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
-
-
-def test_ctrl_c_says_how_to_go_on(inside: Path) -> None:
-    command = [
-        sys.executable,
-        str(SCRIPTS / "train_offline.py"),
-        "--dataset",
-        RECALL,
-        "--memory",
-        "gru",
-        "-n",
-        "100000",
-        "--eval-freq",
-        "0",
-    ]
-    process = subprocess.Popen(
-        [*command, "--run-dir", "run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    while "into run" not in process.stdout.readline():
-        assert process.poll() is None
-    while not list(Path("run").glob("checkpoint")):
-        time.sleep(0.1)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert re.search(r"stopped at update \d+; continue with: python .*train_offline.py --resume run\n$", err)

@@ -1,0 +1,30 @@
+"""A behaviour and settings for the tests of levels of skill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_larnn.agents.collecting import CollectConfig, learning, train_behaviour, watching
+from rl_larnn.agents.collecting.recipes import BEHAVIOUR_RECIPES
+from tests.dataset_cases import cartpole
+
+
+def brief_behaviour(folder: Path) -> Path:
+    """A behaviour folder for CartPole, trained for a moment."""
+    recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=4000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "TRIALS", 6)
+        patch.setattr(learning, "REFERENCE_EPISODES", 30)
+        train_behaviour(cartpole, "CartPole-v1", {}, recipe, folder)
+    return folder
+
+
+def tiny_config(behaviour: Path, level: str, **changes: Any) -> CollectConfig:
+    defaults: dict[str, Any] = {"agent": behaviour, "steps": 300}
+    if level == "medium-replay":
+        defaults["steps"] = None
+    return CollectConfig("CartPole-POMDP", level, **{**defaults, **changes})

@@ -1,0 +1,97 @@
+"""Agents that learned offline go on online."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.vec_env import VecNormalize
+
+from rl_larnn.agents import RecurrentPPO
+from rl_larnn.agents.config import load_settings as load_run_settings
+from rl_larnn.agents.environments import make_environments
+from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.initial import as_in_run, take_over
+from rl_larnn.agents.models import build_model
+from rl_larnn.agents.offline import train_offline
+from rl_larnn.agents.runs import RESULT
+from rl_larnn.agents.training import TrainConfig, train
+from rl_larnn.envs.datasets import load_dataset
+from tests.offline_cases import RANDOM, TINY, config, weights
+
+ONLINE: dict[str, Any] = {"n_timesteps": 512, "n_envs": 2, "eval_episodes": 2, "device": "cpu"}
+
+
+def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM, settings={**TINY, "value_coef": 0.5}))
+    run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"learning_rate": 1e-12}))
+    found, expected = weights(run.folder), weights(offline.folder)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=1e-6)
+    settings = load_run_settings(run.folder)
+    assert (settings.memory, settings.init) == ("gru", str(offline.folder))
+    assert settings.recipe.target_return == offline.settings.run.recipe.target_return
+    # Tried before the first step, as it may never be better again.
+    assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
+
+
+def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:
+    """Else every seed would act as the run did that the weights are of."""
+    offline = train_offline(config(dataset=RANDOM))
+    recipe = load_run_settings(offline.folder).recipe
+    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    drawn = []
+    for take in (False, True):
+        model = build_model(recipe, env, 7, "cpu")
+        if take:
+            take_over(offline.folder, model)
+        drawn.append((torch.rand(3), torch.as_tensor(np.random.random(3))))
+    torch.testing.assert_close(*drawn, rtol=0, atol=0)
+
+
+def test_the_scale_of_observations_is_kept(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM))
+    with pytest.raises(UserError, match="has its own scale of observations: leave normalize_observations out"):
+        train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"normalize_observations": False}))
+
+
+def test_statistics_go_on_from_those_of_the_data(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM))
+    recipe = load_run_settings(offline.folder).recipe
+    env = make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0)
+    loaded = as_in_run(offline.folder, env, recipe)
+    assert isinstance(loaded, VecNormalize) and loaded.training and loaded.norm_reward
+    before = loaded.obs_rms.count  # type: ignore[union-attr]
+    assert before == load_dataset(RANDOM).steps
+    loaded.reset()
+    assert loaded.obs_rms.count == before + 1  # type: ignore[union-attr]
+
+
+def test_agents_of_another_shape_are_refused(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM))
+    with pytest.raises(UserError, match=r"has the memory gru, got lstm: leave --memory out"):
+        train(TrainConfig("CartPole-POMDP", "lstm", **ONLINE, init=offline.folder))
+    with pytest.raises(UserError, match=r"don't fit this agent: expected \(9,.*\) for actor_memory\S+, got \(8,"):
+        train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"hidden_size": 9}))
+    with pytest.raises(UserError, match="expected a run folder, got nowhere, which does not exist"):
+        train(TrainConfig("CartPole-POMDP", **ONLINE, init="nowhere"))
+    fits = r"doesn't fit Pendulum-POMDP-v0: it learned CartPole-POMDP-v0 with actions Discrete\(2\), got Box\(-2, 2, "
+    with pytest.raises(UserError, match=fits):
+        train(TrainConfig("Pendulum-POMDP", **ONLINE, init=offline.folder))
+    with pytest.raises(UserError, match=r"with observations Box\(.*\(2,\), float32\), got Box\(.*\(4,\), float32\)"):
+        train(TrainConfig("CartPole-MDP", **ONLINE, init=offline.folder))
+
+
+def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path) -> None:
+    offline = train_offline(config(dataset=RANDOM))
+    recipe = load_run_settings(offline.folder).recipe
+    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    loaded = RecurrentPPO.load(offline.folder / "model.zip", env=env, device="cpu")
+    loaded.learn(256)
+    fresh = RecurrentPPO("MlpGruPolicy", env, policy_kwargs=loaded.policy_kwargs, device="cpu")
+    take_over(offline.folder, fresh)
+    assert torch.equal(fresh.policy.action_net.weight, weights(offline.folder)["action_net.weight"])
