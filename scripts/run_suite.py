@@ -16,13 +16,13 @@ from rl_larnn.agents.evaluation.page import write_page
 from rl_larnn.agents.evaluation.tables import summary_table
 from rl_larnn.agents.suite.jobs import jobs_of
 from rl_larnn.agents.suite.run import ENGINES, Options, run_suite
-from rl_larnn.agents.suite.suites import CONTENDERS, find_suite
+from rl_larnn.agents.suite.suites import CONTENDERS, SUITES, find_suite
 from rl_larnn.agents.suite.view import failures, watcher
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every task x memory x seed; start it again to go on where it was.")
-    parser.add_argument("--suite", default="quick", help="quick, standard or a .toml file (quick)")
+    parser.add_argument("--suite", default="quick", help=f"{', '.join(SUITES)} or a .toml file (quick)")
     parser.add_argument("--memories", nargs="+", default=list(CONTENDERS), help=f"default: {' '.join(CONTENDERS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, help="runs at a time (2; with --engine ray as many as there are CPUs)")

@@ -75,6 +75,22 @@ QUICK = _suite(
     CountRecallEasy=100_000,
 )
 
+#: Tasks with a score to reach, each for as many steps as its recipe takes: an hour on two cores for one memory and five
+#: seeds.
+TARGETS = _suite(
+    "targets",
+    RepeatPreviousMedium=1_000_000,
+    CountRecallEasy=1_000_000,
+    RepeatFirstHard=200_000,
+    RepeatFirstEasy=100_000,
+    RepeatPreviousEasy=100_000,
+    Autoencode_8=100_000,
+    MountainCarContinuous_POMDP=300_000,
+    Pendulum_POMDP=100_000,
+    CartPole_POMDP=100_000,
+    MiniGridMemory_S9=600_000,
+)
+
 #: A night on two cores for one memory and three seeds: longer memories and larger tasks.
 STANDARD = _suite(
     "standard",
@@ -100,7 +116,7 @@ STANDARD = _suite(
     HalfCheetah_V=1_000_000,
 )
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, STANDARD)}
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, TARGETS, STANDARD)}
 
 
 def find_suite(name: str) -> Suite:
