@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rl_larnn.memories import (
     MEMORIES,
@@ -69,6 +70,23 @@ def test_a_choice_that_resembles_none_is_not_guessed_at() -> None:
 @pytest.mark.parametrize("window", [0, -1])
 def test_a_window_holds_something(window: int) -> None:
     assert message(ValueError, Larnn, 3, window=window) == f"window must be at least 1, got {window}"
+
+
+def test_without_scale_the_attention_is_not_heard_at_first_but_learned() -> None:
+    torch.manual_seed(0)
+    memory, xs, starts = Larnn(3, 8, attention_scale=0.0), torch.randn(9, 2, 3), torch.zeros(9, 2)
+    before, _ = memory.scan(xs, memory.initial_state(2), starts)
+    (layer,) = memory.layers
+    before.square().sum().backward()
+    assert layer.attention_norm.weight.grad.abs().min() > 0
+    torch.nn.init.normal_(layer.output.weight)
+    after, _ = memory.scan(xs, memory.initial_state(2), starts)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+def test_only_the_norm_of_layers_has_that_scale() -> None:
+    expected = "attention_scale is the gain of norm='layer': leave it out with norm='none'"
+    assert message(ValueError, Larnn, 3, norm="none", attention_scale=0.0) == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(MEMORIES) - {"none"}))

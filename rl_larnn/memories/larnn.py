@@ -87,6 +87,7 @@ class LarnnLayer(Memory):
         kv_activation: bool,
         norm: Norm,
         horizon: int | None = None,
+        attention_scale: float = ATTENTION_SCALE,
     ) -> None:
         super().__init__(input_size, hidden_size)
         size = self.output_size
@@ -122,7 +123,7 @@ class LarnnLayer(Memory):
         self.kv_norm = _norm(norm, size) if kv_activation else nn.Identity()
         self.attention_norm = _norm(norm, size)
         if norm == "layer":
-            nn.init.constant_(self.attention_norm.weight, ATTENTION_SCALE)  # type: ignore[arg-type]
+            nn.init.constant_(self.attention_norm.weight, attention_scale)  # type: ignore[arg-type]
         self.cell_norm, self.hidden_norm = (_norm("batch" if norm == "batch" else "none", size) for _ in range(2))
 
     def initial_state(self, batch_size: int) -> LarnnState:
@@ -261,6 +262,8 @@ class Larnn(Stack):
     :param residual: add the input of each layer to its output (needs ``input_size == hidden_size``)
     :param horizon: steps that the task asks to remember: forget and input gates start with half-lives from 2 steps to
         as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
+    :param attention_scale: gain of the norm behind the attention, at the start, with ``norm="layer"``: at 0 an LSTM
+        that learns to look back, at 1 the attention counts as much as the hidden state from the first step on
     :raises ValueError: for an option out of range, with the nearest valid one
     """
 
@@ -277,6 +280,7 @@ class Larnn(Stack):
         norm: Norm = "layer",
         residual: bool = False,
         horizon: int | None = None,
+        attention_scale: float = ATTENTION_SCALE,
     ) -> None:
         check_heads(hidden_size, heads)
         check_choice("mode", mode, ("residual", "layer"))
@@ -290,5 +294,10 @@ class Larnn(Stack):
                 f"got {hidden_size}; set hidden_size={input_size} or residual=False"
             )
         sizes = layer_sizes(input_size, hidden_size, layers)
-        cells = [LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm, horizon) for size in sizes]
+        if norm != "layer" and attention_scale != ATTENTION_SCALE:
+            raise ValueError(f"attention_scale is the gain of norm='layer': leave it out with norm={norm!r}")
+        cells = [
+            LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm, horizon, attention_scale)
+            for size in sizes
+        ]
         super().__init__(cells, residual)
