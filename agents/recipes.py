@@ -87,7 +87,8 @@ _ANSWER = replace(_RECALL, ppo={**_RECALL.ppo, "seq_len": 128, "gamma": 0.0}, po
 # The same, where the answer depends on the order of what was shown, or on how much of it there was.
 _ORDER = replace(
     _ANSWER,
-    ppo={**_ANSWER.ppo, "seq_len": 64},
+    # At 0.01, the policy may be sure of its answers before the memory knows any of them.
+    ppo={**_ANSWER.ppo, "seq_len": 64, "ent_coef": 0.05},
     for_memory={
         **_ANSWER.for_memory,
         # Without phases, Aaren's average knows hardly anything of order; one layer holds half of the last 31 steps.
@@ -103,7 +104,7 @@ _CUE_STEPS = {
     "TMazeActive-10-v0": 1_000_000,
     "TMazeActive-50-v0": 1_000_000,
     "MiniGridMemory-S7-v0": 150_000,
-    "MiniGridMemory-S9-v0": 600_000,
+    "MiniGridMemory-S9-v0": 300_000,
     "MiniGridMemory-S11-v0": 3_000_000,
     "MiniGridMemory-S13-v0": 4_000_000,
 }
@@ -163,7 +164,10 @@ RECIPES: dict[str, Recipe] = {
             "sde_sample_freq": 4,
         },
         policy=_SMALL_POLICY,
-        for_memory={"all": {"hidden_size": 64}},
+        for_memory={
+            "all": {"hidden_size": 64},
+            "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4)},
+        },
     ),
     "MountainCar-POMDP-v0": Recipe(
         n_timesteps=1_000_000,

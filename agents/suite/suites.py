@@ -88,7 +88,7 @@ TARGETS = _suite(
     MountainCarContinuous_POMDP=300_000,
     Pendulum_POMDP=100_000,
     CartPole_POMDP=100_000,
-    MiniGridMemory_S9=600_000,
+    MiniGridMemory_S9=300_000,
 )
 
 #: A night on two cores for one memory and three seeds: longer memories and larger tasks.
