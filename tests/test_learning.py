@@ -1,4 +1,4 @@
-"""What agents learn on CartPole-POMDP with its recipe: minutes per memory, so not in the default run."""
+"""What agents learn with the recipes of their tasks: minutes each, so not in the default run."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ def test_memories_solve_cartpole_without_velocities(memory: str, tmp_path: Path)
 def test_the_control_stays_at_the_floor(tmp_path: Path) -> None:
     result = train(TrainConfig(env=TASK.id, memory="none", run_dir=tmp_path / "run", device="cpu")).result
     assert result.mean_return < 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "bar"),
+    [
+        ("RepeatFirstHard-v0", 0.9),
+        ("RepeatPreviousEasy-v0", 0.95),
+        ("RepeatPreviousMedium-v0", 0.5),
+        ("Autoencode-8-v0", 0.5),
+        ("CountRecallEasy-v0", 0.2),
+    ],
+)
+def test_aaren_recalls(task: str, bar: float, tmp_path: Path) -> None:
+    """Seed 0, with much room below what five seeds reach."""
+    result = train(TrainConfig(task, "aaren", run_dir=tmp_path / "run", device="cpu")).result
+    assert result.mean_return >= bar
