@@ -75,8 +75,7 @@ QUICK = _suite(
     CountRecallEasy=100_000,
 )
 
-#: Tasks with a score to reach, each for as many steps as its recipe takes: an hour on two cores for one memory and five
-#: seeds.
+#: Tasks with a score to reach (docs/results/targets), each for as many steps as its recipe takes.
 TARGETS = _suite(
     "targets",
     RepeatPreviousMedium=1_000_000,
