@@ -20,7 +20,7 @@ from rl_larnn.agents.values import Linear, parse_pairs
 
 def trained(seed: int, value: float | None, memory: str = "aaren", **settings: Any) -> Trained:
     config = TrainConfig("TMazePassive-10", memory, seed=seed, settings=settings)
-    return Trained(resolve(config), value, 0.5)
+    return Trained(resolve(config), [] if value is None else [[1, 0.1], [2, value]], 0.5)
 
 
 def test_a_row_per_choice_of_settings() -> None:
@@ -28,8 +28,8 @@ def test_a_row_per_choice_of_settings() -> None:
     aaren, gru = comparison_tables(runs).split("\n\n### ")
     typed = "`python scripts/train_agent.py --env TMazePassive-10-v0 --memory aaren"
     assert aaren.splitlines()[4:] == [
-        f"| clock=True | 1 2 | 0.5 | 0.25 | 0.5 | {typed} --set clock=True` |",
-        f"| clock=False | 4 | 0.4 | 0.4 | 0.5 | {typed}` |",
+        f"| clock=True | 1 2 | 0.5 | 0.25 | 0.3 | 0.5 | {typed} --set clock=True` |",
+        f"| clock=False | 4 | 0.4 | 0.4 | 0.25 | 0.5 | {typed}` |",
     ]
     assert gru.startswith("TMazePassive-10-v0, gru\n")
 
@@ -39,6 +39,13 @@ def test_the_best_mean_stands_first() -> None:
     # 8 heads are what Aaren has where nobody says anything.
     labels = re.findall(r"^\| (\S+) \| \d", comparison_tables(runs), flags=re.MULTILINE)
     assert labels == ["heads=8", "heads=16", "heads=2"]
+
+
+def test_who_was_good_sooner_stands_first_among_those_that_ended_alike() -> None:
+    late = replace(trained(0, 1.0, heads=2), trials=[[1, 0.0], [2, 0.0], [3, 1.0]])
+    soon = replace(trained(0, 1.0, heads=4), trials=[[1, 0.0], [2, 1.0], [3, 1.0]])
+    labels = re.findall(r"^\| (\S+) \| \d", comparison_tables([late, soon]), flags=re.MULTILINE)
+    assert labels == ["heads=4", "heads=2"]
 
 
 def test_the_command_makes_the_same_choices() -> None:
@@ -55,11 +62,12 @@ def test_the_command_makes_the_same_choices() -> None:
 
 def test_arguments_of_the_environment_are_part_of_a_choice() -> None:
     drawn = TrainConfig("TMazePassive-10", "aaren", env_kwargs={"corridor": 7, "shortest": 2})
-    table = comparison_tables([Trained(resolve(drawn), 0.9, 0.5), trained(1, 0.4)])
+    chosen = "arguments=corridor=7 shortest=2"
+    table = comparison_tables([Trained(resolve(drawn), [[1, 0.1], [2, 0.9]], 0.5), trained(1, 0.4)])
     typed = "`python scripts/train_agent.py --env TMazePassive-10-v0 --memory aaren"
     assert table.splitlines()[4:] == [
-        f"| arguments=corridor=7 shortest=2 | 0 | 0.9 | 0.9 | 0.5 | {typed} --env-kwargs corridor=7 shortest=2` |",
-        f"| (one) | 1 | 0.4 | 0.4 | 0.5 | {typed}` |",
+        f"| {chosen} | 0 | 0.9 | 0.9 | 0.5 | 0.5 | {typed} --env-kwargs corridor=7 shortest=2` |",
+        f"| (one) | 1 | 0.4 | 0.4 | 0.25 | 0.5 | {typed}` |",
     ]
 
 
@@ -79,7 +87,7 @@ def test_runs_are_read_from_their_folders(tmp_path: Path) -> None:
     tiny = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
     train(TrainConfig("TMazePassive-10", "gru", 64, n_envs=2, settings=tiny, eval_episodes=1, run_dir=tmp_path / "run"))
     run = read_run(tmp_path / "run")
-    assert run.settings.choices()["hidden_size"] == 8 and run.score is not None
+    assert run.settings.choices()["hidden_size"] == 8 and run.score == score(run.trials)
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="is not finished; go on with: --resume"):
         read_run(tmp_path / "run")

@@ -31,13 +31,23 @@ _ARGUMENTS, _INIT = "arguments", "init"
 class Trained:
     """A finished run.
 
-    :param score: mean of the last tenth of the trials during training, as in a suite; None without trials
+    :param trials: steps and mean return of each trial during training
     :param best: mean return of the best agent, over fresh episodes
     """
 
     settings: Settings
-    score: float | None
+    trials: Sequence[Sequence[float]]
     best: float
+
+    @property
+    def score(self) -> float:
+        """How the run ended, as in a suite; NaN without trials."""
+        return score(self.trials) if self.trials else math.nan
+
+    @property
+    def whole(self) -> float:
+        """How soon and how steadily it was good: the mean over all trials; NaN without trials."""
+        return sum(mean for _, mean in self.trials) / len(self.trials) if self.trials else math.nan
 
 
 def read_run(folder: Path) -> Trained:
@@ -49,12 +59,11 @@ def read_run(folder: Path) -> Trained:
     if not (folder / RESULT).exists():
         raise UserError(f"the run {folder} is not finished; go on with: --resume {folder}")
     result = read_json(folder / RESULT, "the result of a run")
-    trials = result["trials"]
-    return Trained(settings, score(trials) if trials else None, result["mean_return"])
+    return Trained(settings, result["trials"], result["mean_return"])
 
 
 def comparison_tables(runs: Iterable[Trained]) -> str:
-    """Markdown: a table per task and memory, a row per choice of settings, best mean score first.
+    """Markdown: a table per task and memory, a row per choice of settings, best mean score first, or whole run.
 
     A row says only in what the settings of its table differ; its command says in what they differ from the recipe.
     """
@@ -73,19 +82,22 @@ def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
     by_choice: dict[tuple[str, ...], list[Trained]] = defaultdict(list)
     for run, own in zip(runs, choices, strict=True):
         by_choice[tuple(_text(own, name) for name in varied)].append(run)
-    rows = sorted((_row(varied, values, own) for values, own in by_choice.items()), key=lambda row: -row[0])
-    lines = [f"### {env}, {memory}", "", "| settings | seeds | score | worst | best agents | command |"]
-    return "\n".join([*lines, "| --- | --- | --- | --- | --- | --- |", *(row for _, row in rows)])
+    ranked = [_row(varied, values, own) for values, own in by_choice.items()]
+    rows = [row for _, row in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
+    lines = [f"### {env}, {memory}", "", "| settings | seeds | score | worst | whole run | best agents | command |"]
+    return "\n".join([*lines, "| --- | --- | --- | --- | --- | --- | --- |", *rows])
 
 
-def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[float, str]:
-    scores = [run.score for run in runs if run.score is not None]
-    mean = float(np.mean(scores)) if scores else -math.inf
+def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[tuple[float, float], str]:
+    scored = [run for run in runs if run.trials]
     label = ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(one)"
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
+    rank, figures = (-math.inf, -math.inf), " | | "
+    if scored:
+        rank = float(np.mean([run.score for run in scored])), float(np.mean([run.whole for run in scored]))
+        figures = f"{rank[0]:.4g} | {min(run.score for run in scored):.4g} | {rank[1]:.4g}"
     best = np.mean([run.best for run in runs])
-    figures = f"{mean:.4g} | {min(scores):.4g} | {best:.4g}" if scores else f" | | {best:.4g}"
-    return mean, f"| {label} | {seeds} | {figures} | `{command(runs[0].settings)}` |"
+    return rank, f"| {label} | {seeds} | {figures} | {best:.4g} | `{command(runs[0].settings)}` |"
 
 
 def command(settings: Settings) -> str:
