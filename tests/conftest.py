@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hypothesis import Phase, settings
+
+if TYPE_CHECKING:
+    from rl_larnn.agents.training import Run
 
 # Where there is no GPU, Triton's interpreter runs its kernels on the CPU. It looks at this when it is imported.
 if not torch.cuda.is_available():
@@ -58,3 +62,28 @@ def behaviour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.behaviour_cases import brief_behaviour
 
     return brief_behaviour(tmp_path_factory.mktemp("behaviour") / "runs" / "CartPole" / "behaviour-ppo-s0")
+
+
+@pytest.fixture(scope="session")
+def troubled() -> Iterator[None]:
+    """The environment of ``tests/training_cases.py`` that makes trouble has an id."""
+    from tests.training_cases import register_trouble
+
+    with register_trouble():
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A short run, for all tests that only read it."""
+    from tests.training_cases import finished_run
+
+    return finished_run(tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.fixture(scope="session")
+def interrupted(troubled: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped, for all tests that only read it."""
+    from tests.training_cases import interrupted_run
+
+    return interrupted_run(tmp_path_factory.mktemp("interrupted") / "run")

@@ -158,3 +158,21 @@ def assert_same_episodes(found: Sequence[Episode], expected: Sequence[Episode], 
             assert first.dtype == second.dtype
             npt.assert_array_equal(first, second, strict=True)
         assert (one.terminated, one.truncated) == (other.terminated, other.truncated)
+
+
+SPACES = {
+    "vectors": (VECTOR, TORQUES),
+    "images": (IMAGE, TORQUES),
+    "choices": (spaces.Discrete(5), PUSHES),
+    "double": (spaces.Box(-np.inf, np.inf, (2,), np.float64), PUSHES),
+}
+
+
+def some_episodes(
+    lengths: list[int], seed: int = 0, observation_space: Any = VECTOR, action_space: Any = TORQUES
+) -> list[Episode]:
+    generator = np.random.default_rng(seed)
+    return [
+        random_episode(steps, generator, observation_space, action_space, terminated=bool(generator.random() < 0.5))
+        for steps in lengths
+    ]
