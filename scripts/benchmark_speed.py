@@ -16,12 +16,12 @@ from command_line import Parser, script, this_command
 from rl_larnn.agents.benchmark.acting import measure_steps
 from rl_larnn.agents.benchmark.offline import measure_updates
 from rl_larnn.agents.benchmark.report import Report, markdown
-from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans
+from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans, measure_windows
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.styles import check_picture
 
-PARTS = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps")
+PARTS = ("training", "collecting", "scans", "growth", "larnn", "windows", "offline", "steps")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,6 +57,8 @@ def measure(arguments: argparse.Namespace, console: Console) -> Report:
             report.growth = measure_average(rounds, device, tell)
         if "larnn" in arguments.only:
             report.larnn = measure_larnn(2 if quick else 5, device, tell)
+        if "windows" in arguments.only:
+            report.windows = measure_windows(rounds, device, tell)
         if "offline" in arguments.only:
             report.offline = measure_updates(rounds, device, tell)
         if "steps" in arguments.only:

@@ -17,6 +17,7 @@ from rl_larnn.agents.benchmark.acting import TRANSFORMER, CachedTransformer, mea
 from rl_larnn.agents.benchmark.report import Report, markdown
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME, agents, measure_collecting, measure_training
+from rl_larnn.state import leaves
 from tests.script_cases import Call, caller
 
 
@@ -92,6 +93,26 @@ def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
     assert json.loads(json.dumps(report.as_data()))["steps"]["1"]["lstm"]["10"] == {"seconds": 1e-5, "bytes": 512}
     report.plot(tmp_path / "speed.png")
     assert (tmp_path / "speed.png").stat().st_size > 10_000
+
+
+def test_the_cost_of_a_window_is_told_against_the_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 3 ms and 3 ms against 2 ms and 1 ms are 1.5 and 3 times as much."""
+    lstm, larnn = Times((2e-3, 1e-3)), Times((3e-3, 3e-3))
+    report = Report("cpu", windows={"lstm": {"sequence": lstm, "step": lstm}, "8": {"sequence": larnn, "step": larnn}})
+    ((_, _, rows),) = report.tables()
+    assert rows[1] == ["window 8", "3", "2.25 (1.50 to 3.00)", "3,000", "2.25 (1.50 to 3.00)"]
+    monkeypatch.setattr(scans, "LARNN_WINDOWS", (2, 3))
+    found = scans.measure_windows(2, "cpu", lambda text: None)
+    assert list(found) == ["lstm", "2", "3"] and all(set(parts) == {"sequence", "step"} for parts in found.values())
+
+
+def test_a_step_is_timed_behind_a_full_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, seen = scans.build_memory("larnn", scans.UNITS, {"window": 4}), []
+    run = scans.step_of(memory, 2)
+    monkeypatch.setattr(memory, "scan", lambda xs, state, starts: seen.append((xs.shape[0], state)))
+    run()
+    ((length, state),) = seen
+    assert length == 1 and (leaves(state)[-1] == 4).all()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch
 
 from rl_larnn.agents.benchmark.acting import WINDOWED, Cost, cumulative_seconds
 from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WINDOWS
+from rl_larnn.agents.benchmark.scans import WINDOWLESS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
 from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
@@ -35,6 +36,7 @@ class Report:
     scans: dict[int, dict[str, Times]] = field(default_factory=dict)
     growth: dict[int, dict[str, Times]] = field(default_factory=dict)
     larnn: dict[str, dict[str, Times]] = field(default_factory=dict)
+    windows: dict[str, dict[str, Times]] = field(default_factory=dict)
     offline: dict[str, Times] = field(default_factory=dict)
     steps: dict[int, dict[str, dict[int, Cost]]] = field(default_factory=dict)  # rows, name, place
 
@@ -62,7 +64,7 @@ class Report:
                 return {str(key): plain(part) for key, part in value.items()}
             return value
 
-        names = ("training", "collecting", "scans", "growth", "larnn", "offline", "steps")
+        names = ("training", "collecting", "scans", "growth", "larnn", "windows", "offline", "steps")
         return {"machine": self.machine(), **{name: plain(getattr(self, name)) for name in names}}
 
     def tables(self) -> list[Table]:
@@ -98,6 +100,20 @@ class Report:
                 for size, times in self.larnn.items()
             ]
             found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
+        if self.windows:
+            reference = self.windows[WINDOWLESS]
+            rows = [
+                [
+                    f"window {name}" if name.isdigit() else name,
+                    f"{own['sequence'].median * 1e3:.3g}",
+                    _ratio(reference["sequence"], own["sequence"]),
+                    f"{own['step'].median * 1e6:,.0f}",
+                    _ratio(reference["step"], own["step"]),
+                ]
+                for name, own in self.windows.items()
+            ]
+            header = ["", "sequence, ms", f"times {WINDOWLESS}'s", "one step, µs", f"times {WINDOWLESS}'s"]
+            found.append(("LARNN over its window (T = 128, 16 rows, 64 units, 4 heads)", header, rows))
         if self.offline:
             baseline = self.offline[DECISION_TRANSFORMER]
             rows = [[name, f"{1 / own.median:,.0f}", _ratio(own, baseline)] for name, own in self.offline.items()]

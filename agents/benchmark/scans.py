@@ -45,6 +45,20 @@ def scan_of(memory: Memory, steps: int, rows: int, loop: bool = False) -> Callab
     return _forward_backward(lambda: scan(xs, state, starts)[0], list(memory.parameters()))
 
 
+def step_of(memory: Memory, rows: int) -> Callable[[], object]:
+    """A contestant: one step as it is taken when acting, a scan of length one behind a full window."""
+    xs = torch.randn(100, rows, memory.input_size).to(memory.zeros(0))
+    starts = torch.zeros(100, rows, dtype=torch.bool, device=xs.device)
+    with torch.no_grad():
+        state = memory.scan(xs, memory.initial_state(rows), starts)[1]
+
+    def once() -> None:
+        with torch.no_grad():
+            memory.scan(xs[:1], state, starts[:1])
+
+    return once
+
+
 def average(steps: int, device: str, rows: int = ROWS, heads: int = 4, width: int = 16) -> Callable[[], object]:
     """A contestant: Aaren's attention alone, scores and values given."""
     scores = torch.randn(steps, rows, heads, device=device, requires_grad=True)
@@ -89,6 +103,23 @@ def measure_larnn(rounds: int, device: str, tell: Callable[[str], None]) -> dict
         tell(f"larnn, {name}")
         found[name] = take_turns(turns, rounds)
     return found
+
+
+#: LARNN's windows that are compared, and who has none.
+LARNN_WINDOWS, WINDOWLESS = (2, 4, 8, 16, 32, 64), "lstm"
+
+
+def measure_windows(rounds: int, device: str, tell: Callable[[str], None]) -> dict[str, dict[str, Times]]:
+    """What a longer window costs: per window, and for an LSTM, a sequence of 128 steps of 16 rows, and one step."""
+    memories = {WINDOWLESS: build_memory(WINDOWLESS, UNITS, {"hidden_size": UNITS}).to(device)}
+    for window in LARNN_WINDOWS:
+        options = {"hidden_size": UNITS, "window": window, "heads": 4}
+        memories[str(window)] = build_memory("larnn", UNITS, options).to(device)
+    sequences = {name: scan_of(memory, 128, 16) for name, memory in memories.items()}
+    taken = take_turns(sequences, rounds, 2, 0.05, lambda name: tell(f"sequences, window {name}"))
+    steps = {name: step_of(memory, 16) for name, memory in memories.items()}
+    acting = take_turns(steps, rounds, 2, 0.05, lambda name: tell(f"steps, window {name}"))
+    return {name: {"sequence": taken[name], "step": acting[name]} for name in memories}
 
 
 def measure_average(rounds: int, device: str, tell: Callable[[str], None]) -> dict[int, dict[str, Times]]:
