@@ -144,6 +144,12 @@ class UpstreamPolicy(RecurrentActorCriticPolicy):
         if mode != self.training:
             super().set_training_mode(mode)
 
+    @property
+    def device(self) -> torch.device:
+        """See SB3, which looks for a parameter among all modules, eight times for every prediction."""
+        head = self._modules.get("action_net")  # None while the policy is being made
+        return super().device if head is None else next(head.parameters()).device
+
     def predict_values(  # type: ignore[override]
         self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor
     ) -> Tensor:

@@ -157,6 +157,12 @@ def test_the_readme_shows_a_memory_that_works(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "my_memory.py"], cwd=tmp_path, check=True, timeout=120)
 
 
+def test_a_policy_knows_where_its_parameters_are() -> None:
+    policy = RecurrentPPO(MlpAarenPolicy, recall(), device="cpu", policy_kwargs={"memory_kwargs": SMALL}).policy
+    assert policy.device == torch.device("cpu")
+    assert policy.to("meta").device == torch.device("meta")
+
+
 def test_policies_save_and_load_alone(tmp_path: Path) -> None:
     model = RecurrentPPO("MlpMemoryPolicy", recall(), policy_kwargs={"memory": "gru", "memory_kwargs": SMALL})
     model.policy.save(tmp_path / "policy.pt")
