@@ -101,16 +101,16 @@ class Report:
             ]
             found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
         if self.windows:
-            reference = self.windows[WINDOWLESS]
+            windowless = self.windows[WINDOWLESS]
             rows = [
                 [
                     f"window {name}" if name.isdigit() else name,
-                    f"{own['sequence'].median * 1e3:.3g}",
-                    _ratio(reference["sequence"], own["sequence"]),
-                    f"{own['step'].median * 1e6:,.0f}",
-                    _ratio(reference["step"], own["step"]),
+                    f"{taken['sequence'].median * 1e3:.3g}",
+                    _ratio(windowless["sequence"], taken["sequence"]),
+                    f"{taken['step'].median * 1e6:,.0f}",
+                    _ratio(windowless["step"], taken["step"]),
                 ]
-                for name, own in self.windows.items()
+                for name, taken in self.windows.items()
             ]
             header = ["", "sequence, ms", f"times {WINDOWLESS}'s", "one step, µs", f"times {WINDOWLESS}'s"]
             found.append(("LARNN over its window (T = 128, 16 rows, 64 units, 4 heads)", header, rows))
