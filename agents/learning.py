@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rl_larnn.agents.best import BestCallback
 from rl_larnn.agents.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
 from rl_larnn.agents.checkpoint import find_checkpoint
 from rl_larnn.agents.checks import NonFiniteError
 from rl_larnn.agents.errors import Interrupted, UserError, one_line
 from rl_larnn.agents.interrupts import Interrupts
 from rl_larnn.agents.snapshots import Session, save_checkpoint
+from rl_larnn.agents.trials import TrialCallback
 
 
 def learn(session: Session, progress_bar: bool) -> None:
@@ -23,8 +23,8 @@ def learn(session: Session, progress_bar: bool) -> None:
     checkpoints = CheckpointCallback(lambda: save_checkpoint(session), freq)
     bar = BarCallback(session.progress, total)
     eval_freq = max(total // 20, 1) if settings.eval_freq is None else settings.eval_freq
-    best = BestCallback(session, eval_freq, lambda: interrupts.number is not None)
-    callbacks = [ProgressCallback(session.progress), best, checkpoints, StopCallback(interrupts)]
+    trials = TrialCallback(session, eval_freq, lambda: interrupts.number is not None)
+    callbacks = [ProgressCallback(session.progress), trials, checkpoints, StopCallback(interrupts)]
     with interrupts:
         try:
             # A total, counted on from the checkpoint, keeps the schedules on their original line.
@@ -32,7 +32,7 @@ def learn(session: Session, progress_bar: bool) -> None:
             callback = [*callbacks, bar] if progress_bar else callbacks
             model.learn(left, callback=callback, reset_num_timesteps=not model.num_timesteps)
             if interrupts.number is None:
-                best.try_at_the_end()
+                trials.try_at_the_end()
         except NonFiniteError as error:
             raise UserError(_non_finite(session, checkpoints, error)) from error
         except KeyboardInterrupt:
@@ -40,7 +40,7 @@ def learn(session: Session, progress_bar: bool) -> None:
             _stop(session, checkpoints, interrupts.number, fit=checkpoints.collecting)
         finally:
             bar.close()
-            best.close()
+            trials.close()
         if interrupts.number is not None:
             _stop(session, checkpoints, interrupts.number, fit=True)
         save_checkpoint(session)

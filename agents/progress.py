@@ -21,7 +21,7 @@ class Progress:
     :param threshold: mean return that counts as solved, or ``None``
     :param recent: returns of the last :data:`WINDOW` training episodes
     :param curve: per rollout: steps, mean return of ``recent`` and seconds of training
-    :param trials: of each trial (:mod:`rl_larnn.agents.best`): steps and mean return
+    :param trials: of each trial (:mod:`rl_larnn.agents.trials`): steps and mean return
     :param solved_at_steps: steps when the mean of a full ``recent`` first reached the threshold
     :param solved_at_s: seconds of training at that moment
     :param earlier_s: seconds of training in earlier sessions

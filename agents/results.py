@@ -37,7 +37,9 @@ class Result:
 
     :param steps: environment steps learned from
     :param wall_s: seconds of training over all sessions, without the final evaluation
-    :param best_at_steps: steps after which the agent was at its best in a trial: the agent that was kept
+    :param best_at_steps: steps after which the agent was at its best: the agent that was kept
+    :param play_off: steps and mean return of the agents among whom it was found, the best first, over the same fresh
+        episodes (:mod:`rl_larnn.agents.play_off`); empty where there was no choice
     :param eval_episodes: fresh episodes behind ``mean_return`` and ``std_return`` (deterministic actions)
     :param mean_return_wiped: the same agent on the same episodes, its memory wiped before every step
     :param trials: steps and mean return of each trial during training (ten episodes, deterministic actions)
@@ -54,6 +56,7 @@ class Result:
     wall_s: float
     steps_per_s: float
     best_at_steps: int
+    play_off: list[list[float]]
     eval_episodes: int
     mean_return: float
     std_return: float

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.agents.best import hand_out, read_record
+from rl_larnn.agents.candidates import hand_out
 from rl_larnn.agents.config import Settings, TrainConfig, load_settings, resolve
 from rl_larnn.agents.environments import make_environments, normalized, reward_threshold
 from rl_larnn.agents.errors import Interrupted, UserError
@@ -19,6 +19,7 @@ from rl_larnn.agents.logs import run_logger
 from rl_larnn.agents.machine import compile_kernels, threads
 from rl_larnn.agents.memory_choice import short_name
 from rl_larnn.agents.models import build_model, pick_device
+from rl_larnn.agents.play_off import play_off
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.results import Result, versions
 from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, write_json
@@ -146,11 +147,12 @@ def _finish(session: Session) -> Run:
     """Hand out the best agent, evaluate what was saved, not what is in memory, and write the result."""
     settings, progress, folder = session.settings, session.progress, session.folder
     wall_s, steps = progress.wall_s, session.model.num_timesteps
-    record = read_record(folder)
-    if record is None:
+    means = play_off(session)
+    best = next(iter(means), None)
+    if best is None:
         save_model(session.model, folder)
     else:
-        hand_out(folder)
+        hand_out(best, folder)
     loaded = load_run(folder, device=settings.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, settings.eval_episodes)
     wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, settings.eval_episodes)
@@ -161,7 +163,8 @@ def _finish(session: Session) -> Run:
         steps=steps,
         wall_s=round(wall_s, 3),
         steps_per_s=round(steps / wall_s, 1),
-        best_at_steps=steps if record is None else int(record["steps"]),
+        best_at_steps=steps if best is None else best.steps,
+        play_off=[[candidate.steps, mean] for candidate, mean in means.items()] if len(means) > 1 else [],
         eval_episodes=settings.eval_episodes,
         mean_return=evaluation.mean,
         std_return=evaluation.std,

@@ -11,7 +11,6 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_normalization
 from tqdm import tqdm
 
-from rl_larnn.agents.best import EPISODES
 from rl_larnn.agents.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.agents.checks import all_finite
 from rl_larnn.agents.environments import make_environments, normalized
@@ -21,6 +20,7 @@ from rl_larnn.agents.interrupts import Interrupts
 from rl_larnn.agents.offline.learner import OfflineLearner
 from rl_larnn.agents.offline.snapshots import OfflineSession, save_checkpoint
 from rl_larnn.agents.randomness import derived_seed
+from rl_larnn.agents.trials import EPISODES
 
 #: The key under which a log says how many updates were made.
 CLOCK = "time/updates"

@@ -1,28 +1,34 @@
-"""The best agent of a run is the one that is handed out, and looking for it changes nothing else."""
+"""The agents that do best on the way are kept, and looking for them changes nothing else."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_larnn.agents import best
+from rl_larnn.agents import trials
+from rl_larnn.agents.candidates import candidates, keep
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.training import TrainConfig, resume, train
+from rl_larnn.agents.snapshots import Session
+from rl_larnn.agents.training import Run, TrainConfig, resume, train
 
 ROLLOUT = 32
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, "learning_rate": 0.01}
 CONFIG = TrainConfig("CartPole-POMDP", "gru", n_timesteps=160, n_envs=2, settings=TINY, eval_episodes=2, device="cpu")
+
+
+def make_vec() -> VecEnv:
+    return DummyVecEnv([lambda: gym.make("CartPole-POMDP-v0")] * 2)
 
 
 def weights(model: RecurrentPPO) -> torch.Tensor:
@@ -39,30 +45,48 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[float], list
         tried.append(weights(model))
         return Evaluation((returns.pop(0),), (7,))
 
-    monkeypatch.setattr(best, "evaluate", pretend)
+    monkeypatch.setattr(trials, "evaluate", pretend)
     yield returns, tried
 
 
-def test_the_best_agent_is_kept_and_the_later_of_equals(
+def kept(run: Run) -> list[tuple[float, int]]:
+    return [(candidate.mean_return, candidate.steps // ROLLOUT) for candidate in candidates(run.folder)]
+
+
+def test_the_four_best_are_kept_and_the_later_of_equals(
     planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path
 ) -> None:
     returns, tried = planned
-    returns += [10, 30, 20, 30, 5]
-    run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    returns += [10, 30, 20, 30, 5, 20, 1]
+    run = train(replace(CONFIG, n_timesteps=7 * ROLLOUT, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
     assert returns == []
-    assert run.result.best_at_steps == 4 * ROLLOUT
-    torch.testing.assert_close(weights(load_run(run.folder).model), tried[3])
-    assert json.loads((run.folder / "best" / "best.json").read_text()) == {"steps": 128, "mean_return": 30}
+    assert kept(run) == [(30, 4), (30, 2), (20, 6), (20, 3)]
+    for candidate in candidates(run.folder):
+        model = RecurrentPPO.load(candidate.folder / "model.zip", device="cpu")
+        torch.testing.assert_close(weights(model), tried[candidate.steps // ROLLOUT - 1], rtol=0, atol=0)
 
 
 def test_a_resumed_run_remembers_the_best(planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path) -> None:
-    returns, tried = planned
-    returns += [10, 30, 20, 10, 5, 25, 29]
+    returns, _ = planned
+    returns += [30, 25, 20, 10, 5, 25, 29]
     run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    assert kept(run) == [(30, 1), (25, 2), (20, 3), (10, 4)]
     longer = resume(run.folder, n_timesteps=160 + 2 * ROLLOUT)
-    assert returns == []
-    assert longer.result.steps == 160 + 2 * ROLLOUT and longer.result.best_at_steps == 2 * ROLLOUT
-    torch.testing.assert_close(weights(load_run(run.folder).model), tried[1])
+    assert returns == [] and longer.result.steps == 160 + 2 * ROLLOUT
+    assert kept(longer) == [(30, 1), (29, 7), (25, 6), (25, 2)]
+
+
+def test_a_trial_that_is_held_again_takes_the_place_of_the_first(
+    planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path
+) -> None:
+    """As after a kill, when training goes on from a checkpoint before the trial."""
+    returns, _ = planned
+    returns += [10, 30, 20, 10, 15]
+    run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    model = RecurrentPPO.load(run.folder / "best" / "64" / "model.zip", env=make_vec(), device="cpu")
+    session = Session(run.folder, run.settings, model, make_vec(), Progress())
+    keep(session, 5.0)
+    assert kept(run) == [(20, 3), (15, 5), (10, 4), (5, 2)]
 
 
 def test_when_trials_are_due_does_not_depend_on_interruptions(
@@ -74,7 +98,7 @@ def test_when_trials_are_due_does_not_depend_on_interruptions(
     folder = tmp_path / "cut"
     for steps in range(ROLLOUT, 5 * ROLLOUT + 1, ROLLOUT):  # a session for each rollout, as if killed after it
         config = replace(CONFIG, n_timesteps=steps, run_dir=folder, eval_freq=2 * ROLLOUT)
-        monkeypatch.setattr(best.BestCallback, "try_at_the_end", lambda self: None)
+        monkeypatch.setattr(trials.TrialCallback, "try_at_the_end", lambda self: None)
         cut = train(config) if steps == ROLLOUT else resume(folder, n_timesteps=steps)
     assert [step for step, _ in cut.result.trials] == [step for step, _ in whole.result.trials][:-1] == [64, 128]
 
@@ -87,7 +111,7 @@ def test_a_trial_plays_the_same_episodes_whenever_it_is_run(tmp_path: Path, monk
         first.append(env.get_original_obs())  # type: ignore[attr-defined]
         return Evaluation((0.0,), (7,))
 
-    monkeypatch.setattr(best, "evaluate", look)
+    monkeypatch.setattr(trials, "evaluate", look)
     train(replace(CONFIG, n_timesteps=2 * ROLLOUT, run_dir=tmp_path / "cut", eval_freq=ROLLOUT))
     resume(tmp_path / "cut", n_timesteps=4 * ROLLOUT)
     cut = [*first]
