@@ -61,7 +61,8 @@ _SMALL_POLICY = {
 # With the Zoo's horizon of 50 steps, the likeliest actions may let a cart drift away within 200. And once all episodes
 # last to the end, what is left of the advantages is noise of a hundredth of the returns, which must not be scaled up.
 # (While an agent still learns they are from 0.02 to 0.5; with a minimum of 0.1, some seeds of LARNN stopped halfway.)
-_STEADY = {"gamma": 0.99, "gae_lambda": 0.9, "min_advantage_std": 0.03}
+# Where no return tells policies apart that all last to the end, entropy still does: it prefers those far from falling.
+_STEADY = {"gamma": 0.99, "gae_lambda": 0.9, "min_advantage_std": 0.03, "ent_coef": 0.01}
 
 # For tasks that are about recalling what was shown: rewards of size one, episodes of some ten to some hundred steps.
 _RECALL = Recipe(
@@ -146,7 +147,7 @@ RECIPES: dict[str, Recipe] = {
             "all": {"hidden_size": 64},
             "gru": _STEADY,
             "lstm": _STEADY,
-            "larnn": {"window": 8, "n_epochs": 10, "seq_len": 16, **_STEADY},
+            "larnn": {"window": 8, "n_epochs": 10, **_STEADY},
             # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
             "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, **_STEADY},
         },
