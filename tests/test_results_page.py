@@ -49,7 +49,7 @@ def record(task: str, memory: str, seed: int, gain: float, **changes: Any) -> Ru
 
 
 def failed(run: RunRecord, error: str) -> RunRecord:
-    return replace(run, score=None, best=None, steps_per_s=None, parameters=None, error=error)
+    return replace(run, score=None, kept=None, steps_per_s=None, parameters=None, error=error)
 
 
 def curve(run: RunRecord) -> list[CurvePoint]:
@@ -102,7 +102,7 @@ def test_results_come_back_sorted_and_exact(tmp_path: Path) -> None:
     ]
     write_results(tmp_path / RESULTS, runs)
     assert read_results(tmp_path / RESULTS) == [runs[3], runs[2], runs[1], runs[0]]
-    header = "task,memory,seed,score,best,steps,steps_per_s,parameters,git_revision,versions,machine,error"
+    header = "task,memory,seed,score,kept,steps,steps_per_s,parameters,git_revision,versions,machine,error"
     assert (tmp_path / RESULTS).read_text().splitlines()[0] == header
     points = [CurvePoint(CART, "gru", 0, steps, 0.1 * steps) for steps in (1000, 200)]
     write_suite_curves(tmp_path / CURVES, points)
@@ -223,9 +223,10 @@ def test_the_page_by_hand(page: Path) -> None:
     assert scores[1:5] == ["100k", "-1223 ± 17", "-1042 ± 20", "-151.9"] and scores[-1] == MISSING
     foreign = rows(text, FOREIGN)
     assert [row[1:] for row in foreign] == [
-        ["100k", MISSING, MISSING, MISSING, "**13.17** (12)", MISSING, "11 (10)", MISSING]
+        ["100k", MISSING, MISSING, MISSING, "**13.17** (12)", MISSING, "11 (10)", MISSING],
+        ["14.17 (13)", MISSING, "12 (11)", MISSING],  # the agents that were kept
     ]
-    assert len(rows(text, CART)) == 2 and rows(text, CART)[0][1] == "**0.90** (0.80)"
+    assert len(rows(text, CART)) == 3 and rows(text, CART)[0][1] == "**0.90** (0.80)"
 
 
 def test_the_page_says_what_speaks_against_us(page: Path) -> None:

@@ -126,10 +126,10 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
     records = {(record.task, record.memory): record for record in read_results(tmp_path / RESULTS)}
     assert len(records) == 4
     assert all(("gamma" in record.error) == (record.task == BROKEN.id) for record in records.values())
-    result = jobs[0].folder(tmp_path) / "run" / "result.json"
-    trials = [mean for _, mean in json.loads(result.read_text())["trials"]]
+    result = json.loads((jobs[0].folder(tmp_path) / "run" / "result.json").read_text())
+    trials = [mean for _, mean in result["trials"]]
     good = records[TASK.id, "gru"]
-    assert good.score == pytest.approx(sum(trials[-1:])) and good.best == max(trials) and good.steps == 64
+    assert good.score == pytest.approx(sum(trials[-1:])) and good.kept == result["mean_return"] and good.steps == 64
     assert good.parameters and good.machine and "torch" in good.versions
     assert [point.score for point in read_suite_curves(tmp_path / CURVES) if point.memory == "gru"] == trials
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}

@@ -13,7 +13,7 @@ from rl_larnn.agents.evaluation.figures import draw_figures
 from rl_larnn.agents.evaluation.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.agents.evaluation.standings import CONTROL, Standings, is_memory, scaled_task
 from rl_larnn.agents.evaluation.statistics import RELIABLE_SEEDS, interquartile_mean
-from rl_larnn.agents.evaluation.tables import MARK, gain_table, number, score_table, summary_table
+from rl_larnn.agents.evaluation.tables import MARK, gain_table, kept_table, number, score_table, summary_table
 from rl_larnn.agents.recipes import RECIPES
 from rl_larnn.agents.runs import replacing
 from rl_larnn.envs import find_task
@@ -34,6 +34,10 @@ interquartile mean (IQM) is the mean of the middle half of the runs (of fewer th
 lucky or unlucky run decides it.
 An interval holds 95 % of what redrawing the seeds within each task gives: it tells what other seeds might have \
 reached on these tasks, and nothing about other tasks; with few seeds it is somewhat too narrow."""
+
+_KEPT_MEANING = (
+    "A run keeps the agent that was best on the way. Its mean return on fresh episodes, mean over seeds (worst seed)."
+)
 
 _PICTURES = {
     "curves.png": (
@@ -76,6 +80,7 @@ def write_page(
         sections.append("No task here has a floor and a ceiling to measure a gain between.")
     sections += ["## Scores", "Mean return of an episode, IQM over seeds (worst seed); bounds ± standard error."]
     sections.append(score_table(standings, lost))
+    sections += ["## Agents that the runs kept", _KEPT_MEANING, kept_table(standings)]
     for name in draw_figures(folder, standings, curves):
         heading, caption = _PICTURES[name]
         sections += [f"## {heading}", f"![{heading}]({name})", caption]

@@ -24,7 +24,7 @@ class RunRecord:
     :param task: id of the environment
     :param memory: a memory's name or ``module:Class``, or one of the baselines
     :param score: mean return over the last 10 % of the evaluations; ``None`` if the run failed
-    :param best: highest mean return of one evaluation
+    :param kept: mean return, on fresh episodes, of the agent that the run kept
     :param steps: environment steps that were learned from
     :param steps_per_s: environment steps per second of training, evaluations left out
     :param parameters: trained numbers in the policy
@@ -39,7 +39,7 @@ class RunRecord:
     memory: str
     seed: int
     score: float | None
-    best: float | None
+    kept: float | None
     steps: int
     steps_per_s: float | None
     parameters: int | None
@@ -51,7 +51,7 @@ class RunRecord:
     def __post_init__(self) -> None:
         if (self.score is None) != bool(self.error):
             raise UserError(f"expected either a score or an error, got {self.score} and {self.error!r}")
-        _refuse_infinite(score=self.score, best=self.best, steps_per_s=self.steps_per_s)
+        _refuse_infinite(score=self.score, kept=self.kept, steps_per_s=self.steps_per_s)
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -89,6 +89,11 @@ class Standings:
         runs = {task: self.finished(contender, task) for task in self.tasks}
         return {task: [run.score for run in own if run.score is not None] for task, own in runs.items() if own}
 
+    def kept(self, contender: str) -> dict[str, list[float]]:
+        """Per task that it has finished, the mean return of the agent that each seed's run kept."""
+        runs = {task: self.finished(contender, task) for task in self.tasks}
+        return {task: [run.kept for run in own if run.kept is not None] for task, own in runs.items() if own}
+
     def gains(self, contender: str) -> dict[str, list[float]]:
         """Per task that it has finished and that has a floor and a ceiling, its memory gain with each seed."""
         found = {task: [memory_gain(task, score) for score in own] for task, own in self.scores(contender).items()}

@@ -58,6 +58,13 @@ def score_table(standings: Standings, marked: Collection[str]) -> str:
     return markdown_table(["task", "steps", "random", "floor", "ceiling", *(f"`{name}`" for name in scores)], rows)
 
 
+def kept_table(standings: Standings) -> str:
+    """All tasks against contenders: mean over seeds of what the kept agents get, and the worst seed."""
+    kept = {name: standings.kept(name) for name in standings.contenders}
+    rows = [[task, *(_mean_and_worst(own.get(task)) for own in kept.values())] for task in standings.tasks]
+    return markdown_table(["task", *(f"`{name}`" for name in kept)], rows)
+
+
 def number(value: float) -> str:
     """A score to four digits, or to whole ones where it has more."""
     text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
@@ -101,6 +108,13 @@ def _cells(seeds: Sequence[Sequence[float] | None], text: Callable[[float], str]
         shown = f"**{text(mean)}**" if text(mean) == best else text(mean)
         cells.append(f"{shown} ({text(min(own))})" if len(own) > 1 else shown)
     return cells
+
+
+def _mean_and_worst(seeds: Sequence[float] | None) -> str:
+    if not seeds:
+        return MISSING
+    mean = number(float(np.mean(seeds)))
+    return f"{mean} ({number(min(seeds))})" if len(seeds) > 1 else mean
 
 
 def _steps(standings: Standings, task: str) -> str:

@@ -131,7 +131,7 @@ def _record(job: TaskJob, out: Path) -> RunRecord:
         memory=job.contender,
         seed=job.seed,
         score=score(result["trials"]),
-        best=max(mean for _, mean in result["trials"]),
+        kept=result["mean_return"],
         steps=result["steps"],
         steps_per_s=result["steps_per_s"],
         parameters=result["parameters"],
