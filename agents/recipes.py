@@ -168,7 +168,9 @@ RECIPES: dict[str, Recipe] = {
         policy=_SMALL_POLICY,
         for_memory={
             "all": {"hidden_size": 64},
-            "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4)},
+            # Cosine and sine are of size one as they are; a running scale changes as the pole comes to stand upright.
+            "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4), "normalize_observations": False},
+            "gru": {"normalize_observations": False},
         },
     ),
     "MountainCar-POMDP-v0": Recipe(
