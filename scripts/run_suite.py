@@ -23,6 +23,7 @@ from rl_larnn.agents.suite.view import failures, watcher
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every task x memory x seed; start it again to go on where it was.")
     parser.add_argument("--suite", default="quick", help=f"{', '.join(SUITES)} or a .toml file (quick)")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="tasks whose id holds one of these")
     parser.add_argument("--memories", nargs="+", default=list(CONTENDERS), help=f"default: {' '.join(CONTENDERS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, help="runs at a time (2; with --engine ray as many as there are CPUs)")
@@ -35,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 @script(goes_on=True)
 def main() -> int:
     arguments = parse_arguments()
-    suite = find_suite(arguments.suite)
+    suite = find_suite(arguments.suite, arguments.only)
     out = arguments.out or Path("runs") / f"suite-{suite.name}"
     jobs = jobs_of(suite, arguments.memories, arguments.seeds)
     options = Options(arguments.engine, arguments.jobs, arguments.address)

@@ -91,6 +91,8 @@ def test_the_suites_name_real_tasks_once(suite: Suite) -> None:
 def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 1_000\nsettings = { n_epochs = 2 }\n')
+    recall = [task.id for task in find_suite("quick", ["Repeat", "TMazePassive-1"]).tasks]
+    assert recall == ["TMazePassive-10-v0", "RepeatFirstEasy-v0", "RepeatPreviousEasy-v0"]
     assert find_suite(str(path)) == Suite("mine", (SuiteTask("CartPole-POMDP-v0", 1000, {"n_epochs": 2}),))
 
 
@@ -115,6 +117,10 @@ def test_a_damaged_suite_file_is_told_on_one_line(text: str, words: str, tmp_pat
         find_suite(str(path))
     with pytest.raises(UserError, match="unknown suite 'qick'; did you mean quick"):
         find_suite("qick")
+    with pytest.raises(
+        UserError, match="no task of the suite quick is called TMaize or Repat; there are CartPole-POMDP-v0,"
+    ):
+        find_suite("quick", ["TMaize", "Repat"])
     with pytest.raises(UserError, match="cannot read the suite"):
         find_suite(str(tmp_path / "none.toml"))
 

@@ -14,8 +14,8 @@ env_kwargs = { corridor = 20 }    # optional
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,23 @@ STANDARD = _suite(
 SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, TARGETS, STANDARD)}
 
 
-def find_suite(name: str) -> Suite:
+def find_suite(name: str, only: Sequence[str] | None = None) -> Suite:
     """The suite of this name, or the one in this TOML file.
 
-    :raises UserError: if there is neither, or the file is not a suite
+    :param only: leave out tasks whose id holds none of these
+    :raises UserError: if there is neither, or the file is not a suite; or if nothing is left
     """
-    if name in SUITES:
-        return SUITES[name]
+    suite = SUITES[name] if name in SUITES else _read_suite(name)
+    chosen = tuple(task for task in suite.tasks if any(text in task.id for text in only or [""]))
+    if not chosen:
+        raise UserError(
+            f"no task of the suite {suite.name} is called {' or '.join(only or [])}; there are "
+            f"{', '.join(task.id for task in suite.tasks)}"
+        )
+    return replace(suite, tasks=chosen)
+
+
+def _read_suite(name: str) -> Suite:
     if not name.endswith(".toml"):
         raise unknown_name("suite", name, [*SUITES, "a path to a .toml file"])
     path = Path(name)
