@@ -149,13 +149,7 @@ RECIPES: dict[str, Recipe] = {
             "lstm": _STEADY,
             "larnn": {"window": 8, "n_epochs": 10, **_STEADY},
             # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
-            "aaren": {
-                "previous_action": True,
-                "first_step_flag": True,
-                "n_epochs": 10,
-                "memory_learning_rate": 0.3,
-                **_STEADY,
-            },
+            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, **_STEADY},
         },
     ),
     "Pendulum-POMDP-v0": Recipe(
