@@ -56,6 +56,7 @@ def keep(session: Session, mean_return: float) -> None:
     place.mkdir(exist_ok=True)
     replace_folder(place, str(steps), write)
     for outdone in candidates(session.folder)[KEPT:]:
+        (outdone.folder / _RECORD).unlink()  # first: a kill must not leave a candidate without its model
         shutil.rmtree(outdone.folder)
 
 

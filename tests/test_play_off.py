@@ -18,7 +18,7 @@ from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.training import Run, TrainConfig, resume, train
-from tests.training_cases import TINY
+from tests.training_cases import TINY, interrupt
 
 ROLLOUT = 32
 CONFIG = TrainConfig(
@@ -92,9 +92,6 @@ def test_all_begin_the_same_fresh_episodes(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_interrupted_play_off_is_held_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(play_off, "evaluate", interrupt)
     with pytest.raises(Interrupted):
         train(replace(CONFIG, run_dir=tmp_path / "run"))

@@ -26,6 +26,7 @@ from tests.training_cases import (
     copy,
     curve,
     event_steps,
+    interrupt,
     rows,
     signal_in_update,
     trouble,
@@ -149,9 +150,6 @@ def test_a_second_signal_gives_up_the_update_but_not_the_checkpoint(
 
 
 def test_an_interrupted_evaluation_is_all_that_is_left_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: Any) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(training, "evaluate", interrupt)
     with pytest.raises(Interrupted):
         train(replace(CONFIG, run_dir=tmp_path / "run"))
@@ -166,9 +164,6 @@ def test_a_longer_run_that_was_stopped_is_not_taken_for_the_shorter(
     finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = copy(finished.folder, tmp_path)
-
-    def interrupt(*arguments: Any) -> None:
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "evaluate", interrupt)
     with pytest.raises(Interrupted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl_larnn.agents import trials
 from rl_larnn.agents.candidates import candidates, keep
+from rl_larnn.agents.errors import Interrupted
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.progress import Progress
@@ -87,6 +89,27 @@ def test_a_trial_that_is_held_again_takes_the_place_of_the_first(
     session = Session(run.folder, run.settings, model, make_vec(), Progress())
     keep(session, 5.0)
     assert kept(run) == [(20, 3), (15, 5), (10, 4), (5, 2)]
+
+
+def test_a_kill_while_one_is_dropped_leaves_no_half_candidate(
+    planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned[0].extend([10, 30, 20, 15, 40])
+
+    remove = shutil.rmtree
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if ignore_errors:  # the replacing, not the dropping
+            return remove(folder, ignore_errors)
+        (folder / "model.zip").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(Interrupted):
+        train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
+    left = candidates(tmp_path / "run")
+    assert [candidate.steps // ROLLOUT for candidate in left] == [5, 2, 3, 4]
+    assert all((candidate.folder / "model.zip").exists() for candidate in left)
 
 
 def test_when_trials_are_due_does_not_depend_on_interruptions(

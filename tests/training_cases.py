@@ -27,7 +27,7 @@ SCHEDULES = {"learning_rate": Linear(1e-3), "clip_range": Linear(0.2)}
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, **SCHEDULES}
 
-SIZES = {"n_timesteps": 320, "n_envs": 2, "eval_episodes": 3, "eval_freq": 0}  # trials are the matter of test_best.py
+SIZES = {"n_timesteps": 320, "n_envs": 2, "eval_episodes": 3, "eval_freq": 0}  # trials are the matter of test_trials.py
 
 CONFIG = TrainConfig("CartPole-POMDP", "gru", settings=TINY, device="cpu", **SIZES)  # type: ignore[arg-type]
 
@@ -100,6 +100,11 @@ def signal_in_update(monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signa
         update(model)
 
     monkeypatch.setattr(model_class, "train", interrupted_update)
+
+
+def interrupt(*arguments: object) -> None:
+    """Instead of anything that takes a while: Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def truncate(path: Path) -> None:
