@@ -19,11 +19,15 @@ from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.logs import CURVE
 from rl_larnn.agents.offline import learning, resume_offline, train_offline
 from rl_larnn.agents.offline.config import resolve_offline
+from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.offline.snapshots import load_settings
+from rl_larnn.agents.overrides import apply_settings
+from rl_larnn.agents.recipes import RECIPES
 from rl_larnn.agents.runs import RESULT
 from rl_larnn.agents.training import resume
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset
+from rl_larnn.memories import MEMORIES
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
 from tests.offline_cases import RECALL, TINY, config
 from tests.script_cases import caller
@@ -73,6 +77,14 @@ def test_what_agents_are_told(inside: Path) -> None:
     recipe = other.settings.run.recipe
     assert (recipe.target_return, recipe.step_number, recipe.first_step_flag) == (0.0, 6, True)
     assert other.folder.name == "gru-s0-2"
+
+
+def test_what_agents_see_is_scaled_also_where_it_is_not_online() -> None:
+    apart = {(name, memory) for name, recipe in RECIPES.items() for memory in recipe.for_memory if memory in MEMORIES}
+    for name, memory in apart:
+        settings, _ = offline_recipe(name, memory)
+        assert apply_settings(RECIPES[name], memory, settings).normalize_observations, (name, memory)
+    assert ("Pendulum-POMDP-v0", "aaren") in apart
 
 
 def test_the_transformer_reads_as_published(inside: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from rl_larnn.agents.offline.plan import OfflinePlan
 
-#: Over the environment's own recipe, for all: state-dependent noise is made for exploring.
-_COMMON = {"use_sde": False}
+#: Over the environment's own recipe, for all: state-dependent noise is made for exploring; and returns-to-go of hundreds
+#: have to be scaled also where the observations alone would do as they are.
+_COMMON = {"use_sde": False, "normalize_observations": True}
 
 #: Where one thing has to be kept from the beginning to the end: whole episodes, or nothing teaches to keep it.
 _RECALL = OfflinePlan(updates=2000, batch_size=16, batches="episodes")
