@@ -29,7 +29,7 @@ from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset
 from rl_larnn.memories import MEMORIES
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
-from tests.offline_cases import RECALL, TINY, config
+from tests.offline_cases import RANDOM, RECALL, TINY, config
 from tests.script_cases import caller
 
 
@@ -82,9 +82,20 @@ def test_what_agents_are_told(inside: Path) -> None:
 def test_what_agents_see_is_scaled_also_where_it_is_not_online() -> None:
     apart = {(name, memory) for name, recipe in RECIPES.items() for memory in recipe.for_memory if memory in MEMORIES}
     for name, memory in apart:
-        settings, _ = offline_recipe(name, memory)
+        settings, _ = offline_recipe(name, memory, 200)
         assert apply_settings(RECIPES[name], memory, settings).normalize_observations, (name, memory)
     assert ("Pendulum-POMDP-v0", "aaren") in apart
+
+
+def test_where_recall_counts_gates_begin_slow(inside: Path) -> None:
+    def options(memory: str, dataset: str) -> Any:
+        return resolve_offline(config(memory=memory, dataset=dataset))[0].run.recipe.for_memory[memory]
+
+    horizons = {name: options(name, RECALL).get("horizon") for name in ("gru", "larnn", "none", "transformer")}
+    assert horizons == {"gru": 6, "larnn": 6, "none": None, "transformer": None}
+    assert options("gru", RANDOM).get("horizon") is None
+    asked = {**TINY, "horizon": 4}
+    assert resolve_offline(config(settings=asked))[0].run.recipe.for_memory["gru"]["horizon"] == 4
 
 
 def test_the_transformer_reads_as_published(inside: Path) -> None:

@@ -178,7 +178,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     dataset = with_spaces_of(dataset, *found)
     check_environment_fits(dataset, *found, env_id)
     memory = memory_name(config.memory or "aaren")
-    recipe, plan = offline_recipe(env_id, memory)
+    recipe, plan = offline_recipe(env_id, memory, int(dataset.columns.lengths.max()))
     own = {"updates": config.updates, "best": config.best}
     planned, settings = split_settings(config.settings)
     plan = replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None})

@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from rl_larnn.agents.offline.plan import OfflinePlan
+from rl_larnn.agents.overrides import setting_types
+from rl_larnn.agents.values import Linear
 
-#: Over the environment's own recipe, for all: state-dependent noise is made for exploring; and returns-to-go of hundreds
-#: have to be scaled also where the observations alone would do as they are.
+#: Over the environment's own recipe, for all: state-dependent noise is made for exploring; and returns-to-go of
+#: hundreds have to be scaled also where the observations alone would do as they are.
 _COMMON = {"use_sde": False, "normalize_observations": True}
 
-#: Where one thing has to be kept from the beginning to the end: whole episodes, or nothing teaches to keep it.
-_RECALL = OfflinePlan(updates=2000, batch_size=16, batches="episodes")
+#: Where one thing has to be kept from the beginning to the end: whole episodes, or nothing teaches to keep it. The one
+#: step that asks for it is lost among all others, hence the high rate.
+_RECALL = OfflinePlan(updates=3000, batch_size=16, batches="episodes", learning_rate=Linear(3e-3))
 
 _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory")
 
@@ -21,15 +24,19 @@ _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory
 OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {}
 
 
-def offline_recipe(env_id: str, memory: str) -> tuple[dict[str, Any], OfflinePlan]:
+def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, Any], OfflinePlan]:
     """Settings over the environment's own recipe, and the plan.
 
     :param env_id: full id
     :param memory: name of a memory
+    :param longest: steps of the longest episode in the data
     """
     recall = env_id.startswith(_RECALL_TASKS)
     settings, plan = OFFLINE_RECIPES.get(env_id, ({}, _RECALL if recall else OfflinePlan()))
+    if recall and "horizon" in setting_types(memory)["memory"]:
+        # Gates that begin by forgetting within steps get no gradient from the far end.
+        settings = {"horizon": max(longest, 2), **settings}
     if memory == "transformer":
         # It remembers no more than a window, which is then all that it is taught on.
-        plan = replace(plan, batches="windows", batch_size=64, seq_len=20)
+        plan = replace(plan, batches="windows", batch_size=64, seq_len=20, learning_rate=Linear(1e-3))
     return {**_COMMON, **settings}, plan

@@ -60,6 +60,7 @@ class OfflineJob(Job):
                 seed=self.seed,
                 device="cpu",
                 run_dir=run,
+                eval_freq=0,  # only the last agent counts
                 eval_episodes=EVAL_EPISODES,
             )
         )

@@ -50,24 +50,27 @@ def _recall(env: str, updates: int, episodes: int = 1000, **env_kwargs: int) -> 
     return OfflineSet(name, "recall", updates, config)
 
 
-#: Each suite as a function, since tasks of extras are only made when they are asked for.
-OFFLINE_SUITES: dict[str, Callable[[], list[OfflineSet]]] = {
-    "quick": lambda: [
+def _quick() -> list[OfflineSet]:
+    return [
         *_twins("CartPole-POMDP", 50_000, 2000),
         *_twins("Pendulum-POMDP", 50_000, 4000),
-        _recall("TMazePassive-50", 1000, corridor=90),
-    ],
-    "standard": lambda: [
-        *_twins("CartPole-POMDP", 100_000, 5000),
-        *_twins("Pendulum-POMDP", 100_000, 10_000),
-        *_twins("LunarLander-POMDP", 200_000, 20_000),
-        *_twins("Hopper-P", 200_000, 20_000, n_timesteps=300_000),
-        *_twins("HalfCheetah-P", 200_000, 20_000, n_timesteps=300_000),
-        _recall("TMazePassive-50", 2000, corridor=90),
-        _recall("TMazePassive-50", 2000, corridor=480),
-        _recall("RepeatPreviousEasy", 4000),
-    ],
-}
+        _recall("TMazePassive-50", 3000, corridor=90),
+    ]
+
+
+def _standard() -> list[OfflineSet]:
+    return [
+        *_quick(),
+        *_twins("LunarLander-POMDP", 100_000, 5000),
+        *_twins("Hopper-P", 100_000, 5000, n_timesteps=300_000),
+        *_twins("HalfCheetah-P", 100_000, 5000, n_timesteps=300_000),
+        _recall("TMazePassive-50", 3000, corridor=480),
+        _recall("RepeatPreviousEasy", 3000),
+    ]
+
+
+#: Each suite as a function, since tasks of extras are only made when they are asked for.
+OFFLINE_SUITES: dict[str, Callable[[], list[OfflineSet]]] = {"quick": _quick, "standard": _standard}
 
 
 def offline_suite(name: str, only: Sequence[str] | None = None) -> list[OfflineSet]:
