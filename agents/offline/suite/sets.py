@@ -53,7 +53,7 @@ def _recall(env: str, updates: int, episodes: int = 1000, **env_kwargs: int) -> 
 def _quick() -> list[OfflineSet]:
     return [
         *_twins("CartPole-POMDP", 50_000, 2000),
-        *_twins("Pendulum-POMDP", 50_000, 4000),
+        *_twins("Pendulum-POMDP", 50_000, 2000),
         _recall("TMazePassive-50", 3000, corridor=90),
     ]
 
