@@ -22,7 +22,9 @@ def parse_arguments() -> argparse.Namespace:
     what.add_argument("--dataset", help="id in Minari's store, or the path of a D4RL file (.hdf5)")
     what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
     parser.add_argument("--memory", help="aaren, larnn, lstm, gru, none, transformer, ... or package.module:Class")
-    parser.add_argument("--target-return", type=float, help="the return to ask for; default the highest of the data")
+    parser.add_argument(
+        "--target-return", type=float, help="the return to ask for; default an expert's, or the data's highest"
+    )
     parser.add_argument("--clone", action="store_true", default=None, help="ask for no return: behaviour cloning")
     parser.add_argument("--best", type=float, help="learn from this share of the steps, the best episodes' (1)")
     parser.add_argument("-n", "--updates", type=int, help="steps of the optimiser")

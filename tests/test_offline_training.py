@@ -26,7 +26,7 @@ from rl_larnn.agents.recipes import RECIPES
 from rl_larnn.agents.runs import RESULT
 from rl_larnn.agents.training import resume
 from rl_larnn.envs import make
-from rl_larnn.envs.datasets import Dataset, load_dataset
+from rl_larnn.envs.datasets import Dataset, References, load_dataset, store_minari
 from rl_larnn.memories import MEMORIES
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
 from tests.offline_cases import RANDOM, RECALL, TINY, config
@@ -85,6 +85,15 @@ def test_what_agents_see_is_scaled_also_where_it_is_not_online() -> None:
         settings, _ = offline_recipe(name, memory, 200)
         assert apply_settings(RECIPES[name], memory, settings).normalize_observations, (name, memory)
     assert ("Pendulum-POMDP-v0", "aaren") in apart
+
+
+@pytest.mark.parametrize("expert, target", [(0.5, 0.5), (3.0, 1.0), (None, 1.0)])
+def test_what_is_asked_for_unless_one_says(inside: Path, expert: float | None, target: float) -> None:
+    dataset = load_dataset(RECALL)
+    references = None if expert is None else References(-1.0, expert)
+    name = f"other/{expert}-v0".replace(".", "-")
+    store_minari(dataset.with_episodes(dataset.episodes, references=references), name)
+    assert resolve_offline(config(dataset=name))[0].run.recipe.target_return == target
 
 
 def test_where_recall_counts_gates_begin_slow(inside: Path) -> None:

@@ -42,7 +42,8 @@ class OfflineConfig:
 
     :param dataset: id in Minari's store, with or without its version, or the path of a D4RL file
     :param memory: as in :class:`rl_larnn.agents.config.TrainConfig`, without the baselines
-    :param target_return: the return that will be asked for; ``None``: the highest of the data
+    :param target_return: the return that will be asked for; ``None``: that of the expert, which counts as 100, or the
+        highest of the data where that is lower or nobody knows an expert's
     :param clone: no return is asked for: imitate the episodes as they are
     :param best: share of the steps to learn from, those of the episodes of the highest returns
     :param env: where the agent will act; ``None``: the environment that the dataset names
@@ -184,7 +185,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     plan = replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None})
     target = None if config.clone else config.target_return
     if not config.clone and target is None:
-        target = float(dataset.returns.max())
+        target = _within_reach(dataset)
     cues = _cues(memory, target, dataset)
     run = resolve(
         TrainConfig(
@@ -206,6 +207,12 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     facts = DataFacts.of(dataset)
     warning = None if target is None else far_target(dataset.name, facts.returns, target)
     return OfflineSettings(run, name, plan, facts), [] if warning is None else [warning]
+
+
+def _within_reach(dataset: Dataset) -> float:
+    """A high return to ask for. That of one lucky episode is none: from another first state nobody gets as much."""
+    highest = float(dataset.returns.max())
+    return highest if dataset.references is None else min(highest, dataset.references.maximum)
 
 
 def _cues(memory: str, target: float | None, dataset: Dataset) -> dict[str, Any]:
