@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from rich.live import Live
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
+from rl_larnn.agents.runs import RESULT, write_json
 from rl_larnn.agents.suite import job as job_module
 from rl_larnn.agents.suite import local
 from rl_larnn.agents.suite import run as suite_run
@@ -49,6 +51,23 @@ def here(jobs: Sequence[Job], out: Path, at_once: int, on_change: object) -> Non
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_run, "run_locally", here)
+
+
+@dataclass(frozen=True)
+class Asking(Job):
+    """Writes down a variable of the environment."""
+
+    ground, total = "here", 1
+
+    def done(self, run: Path) -> int:
+        return 1
+
+    def begin(self, run: Path) -> None:
+        run.mkdir(parents=True)
+        write_json(run / RESULT, os.environ["ANSWER"])
+
+    def go_on(self, run: Path) -> None:
+        raise NotImplementedError
 
 
 def run(jobs: Sequence[TaskJob], out: Path, suite: Suite = SUITE) -> None:
@@ -222,6 +241,15 @@ def test_processes_do_the_runs_and_a_crash_is_told(tmp_path: Path) -> None:
     assert max(seen) == 2 and seen[-1] == 0
     assert [job.finished(tmp_path) for job in jobs] == [True, False]
     assert "gamma" in (jobs[1].error(tmp_path) or "")
+
+
+def test_processes_know_the_variables_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may begin as copies of a process that is older than these."""
+    for seed, answer in enumerate(("one", "two")):
+        monkeypatch.setenv("ANSWER", answer)
+        job = Asking("asking", seed)
+        local.run_locally([job], tmp_path, 1, watch)
+        assert json.loads((job.run(tmp_path) / RESULT).read_text()) == answer
 
 
 def test_a_cluster_does_the_same_runs(tmp_path: Path) -> None:
