@@ -34,6 +34,28 @@ def test_a_row_per_choice_of_settings() -> None:
     assert gru.startswith("TMazePassive-10-v0, gru\n")
 
 
+def test_what_most_rows_share_is_said_once() -> None:
+    runs = [
+        trained(0, 0.9, heads=2),
+        trained(0, 0.8),
+        trained(0, 0.7, clock=True),
+        trained(0, 0.6, clock=True, heads=4, gate=True),
+        trained(0, 0.5, clock=True, heads=4, n_epochs=2),
+    ]
+    head, said, *_ = comparison_tables(runs).split("\n\n")
+    assert head == "### TMazePassive-10-v0, aaren"
+    # Heads are 2, 4, 4, 8 and 8: nothing that most rows share.
+    assert said == "Where a row says nothing else: n_epochs=8, clock=True, gate=False."
+    labels = re.findall(r"^\| (\S.*?) \| 0 \|", comparison_tables(runs), flags=re.MULTILINE)
+    assert labels == [
+        "heads=2, clock=False",
+        "heads=8, clock=False",
+        "heads=8",
+        "heads=4, gate=True",
+        "n_epochs=2, heads=4",
+    ]
+
+
 def test_the_best_mean_stands_first() -> None:
     runs = [trained(0, None, heads=2), trained(0, 0.9, heads=8), trained(1, 0.9), trained(1, 0.7, heads=16)]
     # 8 heads are what Aaren has where nobody says anything.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,7 +65,7 @@ def read_run(folder: Path) -> Trained:
 def comparison_tables(runs: Iterable[Trained]) -> str:
     """Markdown: a table per task and memory, a row per choice of settings, best mean score first, or whole run.
 
-    A row says only in what the settings of its table differ; its command says in what they differ from the recipe.
+    A row says only in what it differs from most others of its table; its command, in what it differs from the recipe.
     """
     groups: dict[tuple[str, str], list[Trained]] = defaultdict(list)
     for run in runs:
@@ -82,15 +82,35 @@ def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
     by_choice: dict[tuple[str, ...], list[Trained]] = defaultdict(list)
     for run, own in zip(runs, choices, strict=True):
         by_choice[tuple(_text(own, name) for name in varied)].append(run)
-    ranked = [_row(varied, values, own) for values, own in by_choice.items()]
+    usual = _usual(varied, list(by_choice))
+    ranked = [_row(_label(varied, values, usual), own) for values, own in by_choice.items()]
     rows = [row for _, row in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
-    lines = [f"### {env}, {memory}", "", "| settings | seeds | score | worst | whole run | best agents | command |"]
-    return "\n".join([*lines, "| --- | --- | --- | --- | --- | --- | --- |", *rows])
+    shared = ", ".join(f"{name}={value}" for name, value in usual.items() if value)
+    said = [f"Where a row says nothing else: {shared}.", ""] if shared else []
+    head = "| settings | seeds | score | worst | whole run | best agents | command |"
+    return "\n".join([f"### {env}, {memory}", "", *said, head, "| --- | --- | --- | --- | --- | --- | --- |", *rows])
 
 
-def _row(varied: Sequence[str], values: Sequence[str], runs: Sequence[Trained]) -> tuple[tuple[float, float], str]:
+def _usual(varied: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What most rows have in common, by the names of settings."""
+    found = {}
+    for name, values in zip(varied, zip(*rows, strict=True), strict=True):
+        value, count = Counter(values).most_common(1)[0]
+        if 2 * count > len(rows):
+            found[name] = value
+    return found
+
+
+def _label(varied: Sequence[str], values: Sequence[str], usual: Mapping[str, str]) -> str:
+    """In what a row differs from most others; what these have and it has not is ``none``."""
+    pairs = [(name, value) for name, value in zip(varied, values, strict=True) if usual.get(name, "") != value]
+    return ", ".join(f"{name}={value or 'none'}" for name, value in pairs) or (
+        "(as most)" if any(usual.values()) else "(one)"
+    )
+
+
+def _row(label: str, runs: Sequence[Trained]) -> tuple[tuple[float, float], str]:
     scored = [run for run in runs if run.trials]
-    label = ", ".join(f"{name}={value}" for name, value in zip(varied, values, strict=True) if value) or "(one)"
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
     rank, figures = (-math.inf, -math.inf), " | | "
     if scored:
