@@ -14,12 +14,14 @@ from rl_larnn.agents.evaluation.comparison import comparison_tables, read_run
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Tables of runs by their settings, as Markdown.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    parser.add_argument("--target", type=float, help="a mean return: also tell after how many steps a trial had it")
     return parser.parse_args()
 
 
 @script()
 def main() -> None:
-    print(comparison_tables([read_run(folder) for folder in parse_arguments().runs]))
+    arguments = parse_arguments()
+    print(comparison_tables([read_run(folder) for folder in arguments.runs], arguments.target))
 
 
 if __name__ == "__main__":

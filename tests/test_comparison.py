@@ -14,6 +14,7 @@ from rl_larnn.agents.config import TrainConfig, resolve
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.comparison import Trained, command, comparison_tables, read_run
 from rl_larnn.agents.results import score
+from rl_larnn.agents.runs import write_json
 from rl_larnn.agents.training import train
 from rl_larnn.agents.values import Linear, parse_pairs
 
@@ -98,6 +99,31 @@ def test_what_a_recipe_has_come_to_say_since_is_taken_back() -> None:
     before = {key: value for key, value in settings.recipe.for_memory["aaren"].items() if key != "recency"}
     old = replace(settings, recipe=replace(settings.recipe, for_memory={"aaren": before}))
     assert command(old).endswith("--memory aaren --set recency=decay")
+
+
+def test_how_soon_a_target_was_reached() -> None:
+    trials = {"soon": [[0, 0.2], [10, 0.7], [20, 0.1]], "late": [[0, 0.2], [10, 0.4], [20, 0.5]], "never": [[0, 0.4]]}
+    runs = [replace(trained(seed, 1.0), trials=value) for seed, value in enumerate(trials.values())]
+
+    def cell(*chosen: Trained) -> str:
+        head, _, row = comparison_tables(chosen, target=0.5).splitlines()[2:]
+        return row.split(" | ")[head.split(" | ").index("steps to 0.5 (most)")]
+
+    assert (cell(runs[0]), cell(*runs[:2]), cell(runs[2])) == ("10 (10)", "15 (20)", "never")
+    assert cell(*runs) == "2 of 3: 15 (20)"
+
+
+def test_runs_that_began_with_runs_of_other_seeds_are_one_choice(tmp_path: Path) -> None:
+    fresh = resolve(TrainConfig("CartPole-POMDP", "gru"))
+    runs = [Trained(fresh, [[0, 0.5]], 1.0)]
+    for seed in (0, 1):
+        folder = tmp_path / f"gru-s{seed}"
+        folder.mkdir()
+        write_json(folder / "config.json", fresh.to_json())
+        runs.append(Trained(resolve(TrainConfig("CartPole-POMDP", seed=seed, init=folder)), [[0, 1.0]], 1.0))
+    *_, first, _ = comparison_tables(runs).splitlines()
+    assert first.startswith(f"| init={tmp_path}/gru-s* | 0 1 | 1 | 1 | 1 | 1 |")
+    assert first.endswith(f"--memory gru --init {tmp_path}/gru-s0` |")
 
 
 def test_a_score_is_the_mean_of_the_last_tenth() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,10 @@ class Trained:
         """How soon and how steadily it was good: the mean over all trials; NaN without trials."""
         return sum(mean for _, mean in self.trials) / len(self.trials) if self.trials else math.nan
 
+    def steps_to(self, target: float) -> float:
+        """Steps before the first trial whose mean return is the target or more; infinite if there is none."""
+        return min((steps for steps, mean in self.trials if mean >= target), default=math.inf)
+
 
 def read_run(folder: Path) -> Trained:
     """A run from its folder.
@@ -62,18 +67,21 @@ def read_run(folder: Path) -> Trained:
     return Trained(settings, result["trials"], result["mean_return"])
 
 
-def comparison_tables(runs: Iterable[Trained]) -> str:
+def comparison_tables(runs: Iterable[Trained], target: float | None = None) -> str:
     """Markdown: a table per task and memory, a row per choice of settings, best mean score first, or whole run.
 
     A row says only in what it differs from most others of its table; its command, in what it differs from the recipe.
+    Runs to begin with that differ in their seeds only are one choice.
+
+    :param target: a mean return; also told is after how many steps a trial had it
     """
     groups: dict[tuple[str, str], list[Trained]] = defaultdict(list)
     for run in runs:
         groups[run.settings.env, run.settings.memory].append(run)
-    return "\n\n".join(_table(env, memory, group) for (env, memory), group in groups.items())
+    return "\n\n".join(_table(env, memory, group, target) for (env, memory), group in groups.items())
 
 
-def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
+def _table(env: str, memory: str, runs: Sequence[Trained], target: float | None) -> str:
     choices = [_choices(run.settings) for run in runs]
     names = list(dict.fromkeys(name for own in choices for name in own))
     defaults = _defaults(memory)
@@ -83,12 +91,14 @@ def _table(env: str, memory: str, runs: Sequence[Trained]) -> str:
     for run, own in zip(runs, choices, strict=True):
         by_choice[tuple(_text(own, name) for name in varied)].append(run)
     usual = _usual(varied, list(by_choice))
-    ranked = [_row(_label(varied, values, usual), own) for values, own in by_choice.items()]
+    ranked = [_row(_label(varied, values, usual), own, target) for values, own in by_choice.items()]
     rows = [row for _, row in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
     shared = ", ".join(f"{name}={value}" for name, value in usual.items() if value)
     said = [f"Where a row says nothing else: {shared}.", ""] if shared else []
-    head = "| settings | seeds | score | worst | whole run | best agents | command |"
-    return "\n".join([f"### {env}, {memory}", "", *said, head, "| --- | --- | --- | --- | --- | --- | --- |", *rows])
+    reached = [] if target is None else [f"steps to {target:g} (most)"]
+    names = ["settings", "seeds", "score", "worst", "whole run", *reached, "best agents", "command"]
+    head = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    return "\n".join([f"### {env}, {memory}", "", *said, *head, *rows])
 
 
 def _usual(varied: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -109,25 +119,36 @@ def _label(varied: Sequence[str], values: Sequence[str], usual: Mapping[str, str
     )
 
 
-def _row(label: str, runs: Sequence[Trained]) -> tuple[tuple[float, float], str]:
+def _row(label: str, runs: Sequence[Trained], target: float | None) -> tuple[tuple[float, float], str]:
     scored = [run for run in runs if run.trials]
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
     rank, figures = (-math.inf, -math.inf), " | | "
     if scored:
         rank = float(np.mean([run.score for run in scored])), float(np.mean([run.whole for run in scored]))
         figures = f"{rank[0]:.4g} | {min(run.score for run in scored):.4g} | {rank[1]:.4g}"
+    if target is not None:
+        figures += f" | {_steps([run.steps_to(target) for run in runs])}"
     best = np.mean([run.best for run in runs])
     return rank, f"| {label} | {seeds} | {figures} | {best:.4g} | `{command(runs[0].settings)}` |"
 
 
+def _steps(steps: Sequence[float]) -> str:
+    """Mean and most steps; where some runs never got there, how many did, and what these took."""
+    there = [number for number in steps if math.isfinite(number)]
+    if not there:
+        return "never"
+    short = "" if len(there) == len(steps) else f"{len(there)} of {len(steps)}: "
+    return f"{short}{np.mean(there):,.0f} ({max(there):,.0f})"
+
+
 def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
-    usual, own = _recipe(settings.env, settings.memory), _choices(settings)
+    usual, own = _recipe(settings.env, settings.memory, settings.init), _choices(settings)
     own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
     parts = ["python", "scripts/train_agent.py", "--env", settings.env, "--memory", settings.memory]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
-            parts += _as_typed(name, _text(own, name))
+            parts += _as_typed(name, settings.init if name == _INIT else _text(own, name))
     return shlex.join(parts)
 
 
@@ -146,9 +167,13 @@ def _choices(settings: Settings) -> dict[str, Any]:
 
 
 @cache
-def _recipe(env: str, memory: str) -> dict[str, Any]:
-    """What would be chosen today; finding out makes the environment, so it is done once."""
-    return resolve(TrainConfig(env, memory)).choices()
+def _recipe(env: str, memory: str, init: str | None) -> dict[str, Any]:
+    """What would be chosen today; finding out makes the environment, so it is done once.
+
+    :param init: a run to begin with, which chooses for itself, if it is still there
+    """
+    known = init if init is not None and Path(init).exists() else None
+    return resolve(TrainConfig(env, memory, init=known)).choices()
 
 
 def _defaults(memory: str) -> dict[str, Any]:
@@ -166,6 +191,8 @@ def _is_plain(value: Any) -> bool:
 
 def _text(choices: dict[str, Any], name: str) -> str:
     """A setting as it is typed; nothing for one that was not made."""
-    if name in (_ARGUMENTS, _INIT):
+    if name == _INIT:
+        return re.sub(r"-s\d+(-\d+)?$", "-s*", str(choices.get(name) or ""))
+    if name == _ARGUMENTS:
         return str(choices.get(name) or "")
     return format_value(choices[name]) if name in choices else ""
