@@ -20,8 +20,14 @@ _RECALL = OfflinePlan(updates=3000, batch_size=16, batches="episodes", learning_
 
 _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory")
 
+#: Where actions change little from step to step, who sees its last one learns to repeat it ("copycats", Wen et al.,
+#: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020).
+_SMOOTH = {"previous_action": False}
+
 #: Settings over the environment's own recipe, and the plan, by full environment id.
-OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {}
+OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {
+    env_id: (_SMOOTH, OfflinePlan()) for env_id in ("Pendulum-v1", "Pendulum-POMDP-v0")
+}
 
 
 def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, Any], OfflinePlan]:
@@ -37,6 +43,7 @@ def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, An
         # Gates that begin by forgetting within steps get no gradient from the far end.
         settings = {"horizon": max(longest, 2), **settings}
     if memory == "transformer":
+        settings = {key: value for key, value in settings.items() if key != "previous_action"}  # as published
         # It remembers no more than a window, which is then all that it is taught on.
         plan = replace(plan, batches="windows", batch_size=64, seq_len=20, learning_rate=Linear(1e-3))
     return {**_COMMON, **settings}, plan
