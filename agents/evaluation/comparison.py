@@ -148,7 +148,7 @@ def command(settings: Settings) -> str:
     parts = ["python", "scripts/train_agent.py", "--env", settings.env, "--memory", settings.memory]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
-            parts += _as_typed(name, settings.init if name == _INIT else _text(own, name))
+            parts += _as_typed(name, own[name] if name == _INIT else _text(own, name))
     return shlex.join(parts)
 
 
