@@ -17,7 +17,15 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 
 #: Settings of ours that mean nothing here, and the units in the place of the memory where nothing else is said.
-_OURS = {"seq_len", "critic_memory", "memory_learning_rate", "refresh_states", "min_entropy", "min_advantage_std"}
+_OURS = {
+    "seq_len",
+    "critic_memory",
+    "memory_learning_rate",
+    "refresh_states",
+    "min_entropy",
+    "min_advantage_std",
+    "kickstart_coef",
+}
 _WIDTH = 64
 
 

@@ -13,11 +13,12 @@ from gymnasium import spaces
 from rl_larnn.agents.baselines import BASELINES
 from rl_larnn.agents.environments import check_environment
 from rl_larnn.agents.errors import UserError, one_line, unknown_name
+from rl_larnn.agents.kickstart import AFTER_IMITATION
 from rl_larnn.agents.memory_choice import memory_name
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.overrides import apply_settings, fits
 from rl_larnn.agents.recipes import Recipe, recipe_for
-from rl_larnn.agents.runs import CONFIG, read_json
+from rl_larnn.agents.runs import CONFIG, read_json, was_offline
 from rl_larnn.agents.values import Linear, format_value, parse_value
 from rl_larnn.envs import UnknownEnvironmentError, resolve_id
 from rl_larnn.envs.spaces import same_form, shown
@@ -191,7 +192,10 @@ def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id
         raise UserError(
             f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
         )
-    return replace(settings.recipe, memory=settings.memory), settings.memory
+    ppo = dict(settings.recipe.ppo)
+    if was_offline(str(config.init)):
+        ppo.setdefault("kickstart_coef", AFTER_IMITATION)
+    return replace(settings.recipe, memory=settings.memory, ppo=ppo), settings.memory
 
 
 def load_settings(folder: Path) -> Settings:

@@ -12,12 +12,7 @@ from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.load import find_source, load_run
 from rl_larnn.agents.randomness import restore_generators, save_generators
 from rl_larnn.agents.recipes import Recipe
-from rl_larnn.agents.runs import CONFIG, NORMALIZATION, OFFLINE, read_json
-
-
-def was_offline(folder: str | Path) -> bool:
-    """Whether the run in this folder was trained on a dataset."""
-    return OFFLINE in read_json(Path(folder) / CONFIG, "the settings of a run")
+from rl_larnn.agents.runs import NORMALIZATION
 
 
 def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from sb3_contrib import RecurrentPPO as SB3RecurrentPPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
@@ -23,6 +24,14 @@ from torch import Tensor
 
 from rl_larnn.agents.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
 from rl_larnn.agents.entropy import entropy_floor, raised_coefficient
+from rl_larnn.agents.kickstart import (
+    TEACHER,
+    check_coefficient,
+    divergence_loss,
+    fit_teacher,
+    judge_rollout,
+    make_teacher,
+)
 from rl_larnn.agents.memory_rate import check_factor, memory_rate
 from rl_larnn.agents.refresh import refresh_states, staleness
 from rl_larnn.buffer import ChunkBuffer, Chunks
@@ -53,6 +62,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         ``train/ent_coef`` (:mod:`rl_larnn.agents.entropy`); None: no floor
     :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a
         task is solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
+    :param kickstart_coef: weight of staying near the policy that a training begins with, a number or a schedule of the
+        remaining progress; for weights that come from elsewhere (:mod:`rl_larnn.agents.kickstart`); logs
+        ``memory/teacher_kl``
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
     :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out
         of range
@@ -95,6 +107,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         refresh_states: bool = False,
         min_entropy: float | None = None,
         min_advantage_std: float = 0.0,
+        kickstart_coef: float | Schedule = 0.0,
     ) -> None:
         super().__init__(
             policy,
@@ -127,6 +140,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         self.refresh_states = refresh_states
         self.min_entropy = min_entropy
         self.min_advantage_std = min_advantage_std
+        self.kickstart_coef = kickstart_coef
+        self.teacher: MemoryActorCriticPolicy | None = None
+        self._teacher_state: PolicyState | None = None
         self._last_state: PolicyState | None = None
         if _init_setup_model:
             self._setup_model()
@@ -134,6 +150,7 @@ class RecurrentPPO(SB3RecurrentPPO):
     def _setup_model(self) -> None:
         check_spaces(self.observation_space, self.action_space)
         check_factor(self.memory_learning_rate)
+        check_coefficient(self.kickstart_coef)
         if not self.min_advantage_std >= 0:
             raise ValueError(f"min_advantage_std must be at least 0, got {self.min_advantage_std}")
         if self.min_advantage_std and not self.normalize_advantage:
@@ -160,6 +177,7 @@ class RecurrentPPO(SB3RecurrentPPO):
                 f"{', '.join(name for name in POLICY_ALIASES if name.startswith('MultiInput'))}"
             )
         self.policy = policy.to(self.device)
+        self.teacher = make_teacher(self.policy) if self.kickstart_coef else None
         self._entropy_floor: float | None = None  # in nats
         if self.min_entropy is not None:
             self._entropy_floor = entropy_floor(self.min_entropy, self.action_space, not policy.squash_output)
@@ -178,6 +196,13 @@ class RecurrentPPO(SB3RecurrentPPO):
             if isinstance(self.clip_range_vf, float | int) and self.clip_range_vf <= 0:
                 raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {self.clip_range_vf}")
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+        self.kickstart_coef = FloatSchedule(self.kickstart_coef) if self.kickstart_coef else 0.0
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        found = super()._setup_learn(*args, **kwargs)
+        if self.teacher is not None and self.num_timesteps == 0:
+            self.teacher.load_state_dict(self.policy.state_dict())
+        return found
 
     # ------------------------------------------------------------------ collecting
 
@@ -224,6 +249,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         with torch.no_grad():
             values = self.policy.state_values(obs, self._last_state, starts)
         rollout_buffer.compute_returns_and_advantage(last_values=values, dones=starts)
+        if self.teacher is not None:
+            self._teacher_state, far = judge_rollout(self.teacher, rollout_buffer, self._teacher_state)
+            self.logger.record("memory/teacher_kl", far)
         self._log_memory()
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -354,6 +382,9 @@ class RecurrentPPO(SB3RecurrentPPO):
             loss = loss + raised_coefficient(self.ent_coef, self._entropy_floor, -entropy_loss) * entropy_loss
         elif self.ent_coef != 0:  # else it is only logged
             loss = loss + self.ent_coef * entropy_loss
+        if self.teacher is not None:
+            coefficient = self.kickstart_coef(self._current_progress_remaining)  # type: ignore[operator]
+            loss = loss + coefficient * divergence_loss(log_prob, chunks.teacher_log_prob)
         with torch.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
             clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
@@ -399,4 +430,15 @@ class RecurrentPPO(SB3RecurrentPPO):
         )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_state"]
+        return [*super()._excluded_save_params(), "_last_state", TEACHER, "_teacher_state"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        modules, tensors = super()._get_torch_save_params()
+        return ([*modules, TEACHER] if self.teacher is not None else modules), tensors
+
+    def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
+        """As in SB3; an archive may have been saved with another ``kickstart_coef``."""
+        found = load_path_or_dict
+        if not isinstance(found, dict):
+            found = load_from_zip_file(found, device=device, load_data=False)[1]
+        super().set_parameters(fit_teacher(found, self.teacher is not None), exact_match, device)

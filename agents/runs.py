@@ -141,3 +141,11 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UserError(f"cannot read {path}: expected {what}, got a JSON {type(data).__name__}")
     return data
+
+
+def was_offline(folder: str | Path) -> bool:
+    """Whether the run in this folder was trained on a dataset.
+
+    :raises UserError: if there is no run there
+    """
+    return OFFLINE in read_json(Path(folder) / CONFIG, "the settings of a run")

@@ -13,7 +13,7 @@ from rl_larnn.agents.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.initial import as_in_run, take_over, was_offline
+from rl_larnn.agents.initial import as_in_run, take_over
 from rl_larnn.agents.learning import learn
 from rl_larnn.agents.logs import run_logger
 from rl_larnn.agents.machine import compile_kernels, threads
@@ -22,7 +22,7 @@ from rl_larnn.agents.models import build_model, pick_device
 from rl_larnn.agents.play_off import play_off
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.results import Result, versions
-from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, write_json
+from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, was_offline, write_json
 from rl_larnn.agents.snapshots import (
     Session,
     load_checkpoint,

@@ -33,6 +33,7 @@ class Chunks(NamedTuple):
     old_log_prob: Tensor  # (L, B)
     advantages: Tensor  # (L, B)
     returns: Tensor  # (L, B)
+    teacher_log_prob: Tensor  # (L, B), of the same actions; 0 without a teacher
 
 
 class ChunkBuffer:
@@ -72,8 +73,8 @@ class ChunkBuffer:
         )
         self.starts = torch.zeros(shape, dtype=torch.bool, device=device)
         self.rewards = torch.zeros(shape, device=device)
-        self._judged = torch.zeros((4, *shape), device=device)  # one tensor, so that a minibatch is one gather
-        self.values, self.log_probs, self.advantages, self.returns = self._judged.unbind()
+        self._judged = torch.zeros((5, *shape), device=device)  # one tensor, so that a minibatch is one gather
+        self.values, self.log_probs, self.advantages, self.returns, self.teacher_log_probs = self._judged.unbind()
         self.reset()
 
     def reset(self) -> None:

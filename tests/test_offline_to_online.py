@@ -13,13 +13,15 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.config import load_settings as load_run_settings
+from rl_larnn.agents.config import resolve
 from rl_larnn.agents.environments import make_environments
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.initial import as_in_run, take_over
 from rl_larnn.agents.models import build_model
 from rl_larnn.agents.offline import train_offline
 from rl_larnn.agents.runs import RESULT
-from rl_larnn.agents.training import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, resume, train
+from rl_larnn.agents.values import Linear
 from rl_larnn.envs.datasets import load_dataset
 from tests.offline_cases import RANDOM, TINY, config, weights
 
@@ -35,8 +37,26 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
     settings = load_run_settings(run.folder)
     assert (settings.memory, settings.init) == ("gru", str(offline.folder))
     assert settings.recipe.target_return == offline.settings.run.recipe.target_return
+    assert settings.recipe.ppo["kickstart_coef"] == Linear(1.0)
     # Tried before the first step, as it may never be better again.
     assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
+
+
+def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> None:
+    """The teacher is the agent that learned from data, also after the run was cut in two."""
+    offline = train_offline(config(dataset=RANDOM))
+    run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder))
+    resume(run.folder, n_timesteps=1024)
+    taught = RecurrentPPO.load(run.folder / "checkpoint" / "model.zip", device="cpu")
+    assert taught.teacher is not None
+    for key, value in weights(offline.folder).items():
+        torch.testing.assert_close(taught.teacher.state_dict()[key], value, rtol=0, atol=0)
+    asked = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"kickstart_coef": 0.0}))
+    for begun_with, coefficient in ((asked.folder, 0.0), (run.folder, Linear(1.0))):
+        again = resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=begun_with))
+        assert again.recipe.ppo["kickstart_coef"] == coefficient, "as in the run that it begins with"
+    online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
+    assert "kickstart_coef" not in resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=online.folder)).recipe.ppo
 
 
 def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:

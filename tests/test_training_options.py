@@ -19,7 +19,13 @@ from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.snapshots import load_checkpoint
 from rl_larnn.agents.training import TrainConfig, resume, train
 
-OPTIONS = {"memory_learning_rate": 0.3, "refresh_states": True, "min_entropy": 0.5, "horizon": 100}
+OPTIONS = {
+    "memory_learning_rate": 0.3,
+    "refresh_states": True,
+    "min_entropy": 0.5,
+    "kickstart_coef": 0.1,
+    "horizon": 100,
+}
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 2, "seq_len": 8, "hidden_size": 8}
 
 
