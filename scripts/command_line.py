@@ -30,8 +30,7 @@ def script(
 ) -> Callable[[Callable[[], int | None]], Callable[[], int]]:
     """Makes what a script does into its ``main``, which returns the exit status and never shows a traceback.
 
-    The status is what the function returns (None: 0), 2 after a mistake of the user's, and 128 plus the signal's
-    number after Ctrl-C or SIGTERM.
+    The status is what the function returns (None: 0), 2 after a mistake of the user's, 128 plus a signal's number.
 
     :param mistakes: errors to tell on one line, beside :class:`UserError` and those of the file system
     :param goes_on: the same command goes on where it was stopped; SIGTERM then does what Ctrl-C does
@@ -45,7 +44,12 @@ def script(
             if goes_on:
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
-                return body() or 0
+                status = body() or 0
+                sys.stdout.flush()
+                return status
+            except BrokenPipeError:  # who reads has read enough, as after | head
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 128 + signal.SIGPIPE
             except (UserError, OSError, *mistakes) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 from types import ModuleType
 
 import pytest
@@ -44,6 +47,28 @@ def test_help_begins_with_what_the_script_does(
     with pytest.raises(SystemExit) as stop:
         run("--help")
     assert stop.value.code == 0 and capsys.readouterr().out.startswith(f"usage: {name}.py")
+
+
+def test_who_has_read_enough_may_leave(tmp_path: Path) -> None:
+    """As in ``| head -1``: no line about it, whether the rest was written at once or at the end."""
+    for lines in (2, 100_000):
+        script = tmp_path / "script.py"
+        script.write_text(
+            f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+            "from command_line import script\n"
+            f"@script()\ndef main():\n    sys.stdin.readline()\n    print(*range({lines}), sep='\\n')\n"
+            "sys.exit(main())\n"
+        )
+        buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+        process = subprocess.Popen(
+            [sys.executable, str(script)], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=buffered
+        )
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        process.stdin.write("go on\n")
+        process.stdin.close()
+        assert (process.wait(60), process.stderr.read()) == (128 + signal.SIGPIPE, "")
+        process.stderr.close()
 
 
 def raising(error: BaseException) -> Callable[[], None]:
