@@ -112,6 +112,12 @@ def test_where_recall_counts_gates_begin_slow(inside: Path) -> None:
     assert resolve_offline(config(settings=asked))[0].run.recipe.for_memory["gru"]["horizon"] == 4
 
 
+@pytest.mark.parametrize("memory", ["aaren", "none", "transformer"])
+def test_heads_that_recall_do_not_saturate(memory: str) -> None:
+    found = {env_id: offline_recipe(env_id, memory, 90)[0] for env_id in ("TMazePassive-50-v0", "LunarLander-POMDP-v0")}
+    assert [settings.get("activation_fn") for settings in found.values()] == ["relu", None]
+
+
 def test_the_transformer_reads_as_published(inside: Path) -> None:
     settings = {"hidden_size": 8, "batch_size": 4, "seq_len": 3}
     run = train_offline(config(memory="transformer", settings=settings, updates=2))
