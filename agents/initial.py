@@ -16,7 +16,10 @@ from rl_larnn.agents.runs import NORMALIZATION
 
 
 def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
-    """Environments under the statistics of a run, which go on changing; fresh ones where the run has none.
+    """Environments under the statistics of a run; fresh ones where the run has none.
+
+    Those of an online run go on changing. Those of data stay: an agent that is told the return to come would read a
+    smaller one, ask for less and get less, as the mean of what it is told moves away from that of the data.
 
     :raises UserError: if there is no agent there, or its environments were of another kind
     """
@@ -25,7 +28,7 @@ def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
         return normalized(env, recipe)
     loaded = load_normalization(path, env, training=True)
     assert isinstance(loaded, VecNormalize)
-    loaded.training, loaded.norm_reward = True, recipe.normalize_rewards
+    loaded.norm_reward = recipe.normalize_rewards
     loaded.gamma = recipe.ppo.get("gamma", 0.99)
     return loaded
 

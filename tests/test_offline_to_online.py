@@ -79,16 +79,24 @@ def test_the_scale_of_observations_is_kept(inside: Path) -> None:
         train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"normalize_observations": False}))
 
 
-def test_statistics_go_on_from_those_of_the_data(inside: Path) -> None:
+def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path) -> None:
+    """Also for runs that begin with a run that began with data, and after a resume."""
     offline = train_offline(config(dataset=RANDOM))
+    run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder))
+    resume(run.folder, n_timesteps=1024)
     recipe = load_run_settings(offline.folder).recipe
-    env = make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0)
-    loaded = as_in_run(offline.folder, env, recipe)
-    assert isinstance(loaded, VecNormalize) and loaded.training and loaded.norm_reward
-    before = loaded.obs_rms.count  # type: ignore[union-attr]
-    assert before == load_dataset(RANDOM).steps
+    for folder in (offline.folder, run.folder):
+        loaded = as_in_run(folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+        assert isinstance(loaded, VecNormalize) and loaded.norm_reward and not loaded.training
+        assert loaded.obs_rms.count == load_dataset(RANDOM).steps  # type: ignore[union-attr]
+        loaded.reset()
+        assert loaded.obs_rms.count == load_dataset(RANDOM).steps  # type: ignore[union-attr]
+    online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
+    recipe = load_run_settings(online.folder).recipe
+    loaded = as_in_run(online.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    before = loaded.obs_rms.count  # type: ignore[attr-defined]
     loaded.reset()
-    assert loaded.obs_rms.count == before + 1  # type: ignore[union-attr]
+    assert loaded.obs_rms.count == before + 1  # type: ignore[attr-defined]
 
 
 def test_agents_of_another_shape_are_refused(inside: Path) -> None:
