@@ -126,7 +126,8 @@ def _is_vector(space: spaces.Space) -> bool:
 def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
     """Put saved statistics over environments; without a file the environments are left as they are.
 
-    :param training: go on updating them; else they are frozen and rewards are handed out unscaled
+    :param training: leave them as they were saved, changing or (those of data) not; else they are frozen and rewards
+        are handed out unscaled
     :raises UserError: if the file is truncated or belongs to another environment
     """
     if not path.exists():

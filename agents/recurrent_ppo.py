@@ -197,6 +197,7 @@ class RecurrentPPO(SB3RecurrentPPO):
                 raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {self.clip_range_vf}")
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
         self.kickstart_coef = FloatSchedule(self.kickstart_coef) if self.kickstart_coef else 0.0
+        self._kickstart = 0.0  # of the present update
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         found = super()._setup_learn(*args, **kwargs)
@@ -324,6 +325,8 @@ class RecurrentPPO(SB3RecurrentPPO):
         progress = self._current_progress_remaining
         clip_range = self.clip_range(progress)  # type: ignore[operator]
         clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
+        if self.teacher is not None:
+            self._kickstart = self.kickstart_coef(progress)  # type: ignore[operator]
         stored = self.rollout_buffer.states
         with memory_rate(self.policy, self.memory_learning_rate):
             records = self._run_epochs(clip_range, clip_range_vf)
@@ -383,8 +386,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         elif self.ent_coef != 0:  # else it is only logged
             loss = loss + self.ent_coef * entropy_loss
         if self.teacher is not None:
-            coefficient = self.kickstart_coef(self._current_progress_remaining)  # type: ignore[operator]
-            loss = loss + coefficient * divergence_loss(log_prob, chunks.teacher_log_prob)
+            loss = loss + self._kickstart * divergence_loss(log_prob, chunks.teacher_log_prob)
         with torch.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
             clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()

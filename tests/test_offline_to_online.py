@@ -55,6 +55,8 @@ def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> No
     for begun_with, coefficient in ((asked.folder, 0.0), (run.folder, Linear(1.0))):
         again = resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=begun_with))
         assert again.recipe.ppo["kickstart_coef"] == coefficient, "as in the run that it begins with"
+    chosen = train_offline(config(dataset=RANDOM, settings={**TINY, "kickstart_coef": 0.5}))
+    assert resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=chosen.folder)).recipe.ppo["kickstart_coef"] == 0.5
     online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
     assert "kickstart_coef" not in resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=online.folder)).recipe.ppo
 
