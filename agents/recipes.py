@@ -214,10 +214,14 @@ RECIPES: dict[str, Recipe] = {
     **{env_id: replace(_ANSWER, n_timesteps=steps) for env_id, steps in _ANSWER_STEPS.items()},
     **{env_id: replace(_ORDER, n_timesteps=steps) for env_id, steps in _ORDER_STEPS.items()},
 }
-RECIPES |= {
-    env_id: RECIPES["CartPole-POMDP-v0"]
-    for env_id in ("CartPole-Flicker-v0", "CartPole-StopAndResume-v0", "CartPole-MDP-v0")
+#: Tasks that are trained like another.
+_ALIKE = {
+    "CartPole-Flicker-v0": "CartPole-POMDP-v0",
+    "CartPole-StopAndResume-v0": "CartPole-POMDP-v0",
+    "CartPole-MDP-v0": "CartPole-POMDP-v0",
+    "LunarLanderContinuous-POMDP-v0": "LunarLander-POMDP-v0",
 }
+RECIPES |= {env_id: RECIPES[other] for env_id, other in _ALIKE.items()}
 
 #: For an environment without a recipe: cautious settings that learn, if slowly, on many tasks.
 DEFAULT_DISCRETE = Recipe(

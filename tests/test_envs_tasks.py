@@ -133,6 +133,7 @@ def test_what_is_hidden_are_the_velocities() -> None:
         "MountainCarContinuous-v0": (1,),
         "Acrobot-v1": (4, 5),
         "LunarLander-v3": (2, 3, 5),
+        "LunarLanderContinuous-v3": (2, 3, 5),
     }
     assert {task.base: task.wrappers[0].kwargs["hidden"] for task in masked_control.TASKS} == velocities
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,15 @@ def test_where_recall_counts_gates_begin_slow(inside: Path) -> None:
 def test_heads_that_recall_do_not_saturate(memory: str) -> None:
     found = {env_id: offline_recipe(env_id, memory, 90)[0] for env_id in ("TMazePassive-50-v0", "LunarLander-POMDP-v0")}
     assert [settings.get("activation_fn") for settings in found.values()] == ["relu", None]
+
+
+def test_aaren_is_as_deep_as_the_transformer_where_it_has_to_tell_speeds() -> None:
+    depth = signature(MEMORIES["transformer"]).parameters["layers"].default
+    found = {
+        env_id: offline_recipe(env_id, "aaren", 90)[0].get("layers") for env_id in ("Hopper-P-v0", "TMazePassive-50-v0")
+    }
+    assert found == {"Hopper-P-v0": depth, "TMazePassive-50-v0": None}
+    assert "layers" not in offline_recipe("Hopper-P-v0", "gru", 90)[0]
 
 
 def test_the_transformer_reads_as_published(inside: Path) -> None:

@@ -28,6 +28,10 @@ _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory
 #: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020).
 _SMOOTH = {"previous_action": False}
 
+#: As deep as the Transformer whose attention it takes the place of. Where velocities are hidden, one layer is not
+#: enough (docs/results/offline.md).
+_DEEP = {"layers": 2}
+
 #: Settings over the environment's own recipe, and the plan, by full environment id.
 OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {
     env_id: (_SMOOTH, OfflinePlan()) for env_id in ("Pendulum-v1", "Pendulum-POMDP-v0")
@@ -46,6 +50,8 @@ def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, An
     if recall and "horizon" in setting_types(memory)["memory"]:
         # Gates that begin by forgetting within steps get no gradient from the far end.
         settings = {"horizon": max(longest, 2), **settings}
+    if memory == "aaren" and not recall:
+        settings = {**_DEEP, **settings}
     if memory == "transformer":
         settings = {key: value for key, value in settings.items() if key != "previous_action"}  # as published
         # It remembers no more than a window, which is then all that it is taught on.

@@ -106,6 +106,11 @@ _ACROBOT = Task(
     note="A weak test of memory: a memoryless network goes three quarters of the way from random play to the ceiling.",
 )
 
+_LANDER_SEEN = (
+    "horizontal distance from the pad in half widths of the view; height above it in half heights of the view; "
+    "angle in rad; 1 while the left leg touches the ground, else 0; the same for the right leg"
+)
+
 _LUNAR_LANDER = Task(
     id="LunarLander-POMDP-v0",
     base="LunarLander-v3",
@@ -115,10 +120,7 @@ _LUNAR_LANDER = Task(
     random=Bound(-185.96, RandomPlay(), 6.28),
     floor=Bound(-49.3, Search(SearchSettings(restarts=1, generations=30, episodes=6), ("tanh-stochastic",)), 4.91),
     ceiling=benchmark(242.1, "PPO", "LunarLander-v2"),
-    observation=(
-        "horizontal distance from the pad in half widths of the view; height above it in half heights of the view; "
-        "angle in rad; 1 while the left leg touches the ground, else 0; the same for the right leg"
-    ),
+    observation=_LANDER_SEEN,
     action="0 to 3: no engine, left engine, main engine, right engine, for 0.02 s",
     reward=(
         "for coming nearer, slower and more upright, 10 for each leg on the ground, -0.3 for a step of the main and "
@@ -127,4 +129,33 @@ _LUNAR_LANDER = Task(
     extra="envs",
 )
 
-TASKS = (_CARTPOLE, _PENDULUM, _MOUNTAIN_CAR, _MOUNTAIN_CAR_CONTINUOUS, _ACROBOT, _LUNAR_LANDER)
+_LUNAR_LANDER_CONTINUOUS = Task(
+    id="LunarLanderContinuous-POMDP-v0",
+    base="LunarLanderContinuous-v3",
+    wrappers=(MaskObservation.wrapper_spec(hidden=(2, 3, 5)),),
+    max_episode_steps=1000,
+    reward_threshold=200.0,
+    random=Bound(-208.42, RandomPlay(), 7.25),
+    floor=Bound(-17.51, Search(SearchSettings(restarts=1, generations=30, episodes=6)), 3.32),
+    ceiling=benchmark(278.0, "TQC", "LunarLanderContinuous-v2"),
+    observation=_LANDER_SEEN,
+    action=(
+        "two numbers from -1 to 1, without unit, for 0.02 s: the main engine is off up to 0 and above runs at half to "
+        "full power; a side engine runs at the size of the second, the left one below -0.5, the right one above 0.5"
+    ),
+    reward=(
+        "for coming nearer, slower and more upright, 10 for each leg on the ground, for a step of the main engine -0.3 "
+        "and of a side engine -0.03 times their power, 100 for landing, -100 for a crash"
+    ),
+    extra="envs",
+)
+
+TASKS = (
+    _CARTPOLE,
+    _PENDULUM,
+    _MOUNTAIN_CAR,
+    _MOUNTAIN_CAR_CONTINUOUS,
+    _ACROBOT,
+    _LUNAR_LANDER,
+    _LUNAR_LANDER_CONTINUOUS,
+)

@@ -61,7 +61,7 @@ def _quick() -> list[OfflineSet]:
 def _standard() -> list[OfflineSet]:
     return [
         *_quick(),
-        *_twins("LunarLander-POMDP", 100_000, 2000),
+        *_twins("LunarLanderContinuous-POMDP", 100_000, 2000, n_timesteps=200_000),
         *_twins("Hopper-P", 100_000, 2000, n_timesteps=200_000),
         *_twins("HalfCheetah-P", 100_000, 2000, n_timesteps=200_000),
         _recall("TMazePassive-50", 3000, corridor=480),
