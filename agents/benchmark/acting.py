@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_larnn.agents.benchmark.scans import UNITS
-from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
 from rl_larnn.memories import build_memory
 from rl_larnn.memory import Memory
 from rl_larnn.state import leaves
@@ -115,12 +115,11 @@ def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
 
 def measure_steps(rows: int, places: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[int, Cost]]:
     """Cost of one step after so many others, per memory and for the Transformer."""
-    found = {}
-    for name, options in {**MEMORY_OPTIONS, "transformer": {}}.items():
+    found: dict[str, dict[int, Cost]] = {}
+    for name, (memory, options) in {**WITH_DEEP_AAREN, WINDOWED: ("transformer", {})}.items():
         if name != "none":
             tell(f"{name}, steps of {rows} rows")
-            shown = WINDOWED if name == "transformer" else name
-            found[shown] = _memory_costs(build_memory(name, UNITS, options), rows, places)
+            found[name] = _memory_costs(build_memory(memory, UNITS, options), rows, places)
     tell(f"{TRANSFORMER}, {rows} rows")
     found[TRANSFORMER] = _transformer_costs(rows, places)
     return found

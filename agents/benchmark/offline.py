@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents.benchmark.scans import UNITS
 from rl_larnn.agents.benchmark.timing import Times, take_turns
-from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
 from rl_larnn.agents.environments import as_the_agent_sees_it
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
 from rl_larnn.agents.offline.seen import fit_statistics
@@ -32,8 +32,7 @@ DECISION_TRANSFORMER = "Decision Transformer (3 tokens a step)"
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     DECISION_TRANSFORMER: ("transformer", {"context": CONTEXT, "tokens": [SEEN, DONE, 2]}),
     "Transformer (1 token a step)": ("transformer", {"context": CONTEXT}),
-    **{name: (name, options) for name, options in MEMORY_OPTIONS.items()},
-    "aaren, 2 layers": ("aaren", {"layers": 2}),
+    **WITH_DEEP_AAREN,
 }
 _RECIPE = Recipe(previous_action=True, target_return=1.0, step_number=200)
 

@@ -32,6 +32,12 @@ MEMORY_OPTIONS: dict[str, dict[str, Any]] = {
     "larnn": {"window": 16, "heads": 4},
 }
 
+#: The same as contestants, each a memory and its options; and Aaren as it learns from data.
+WITH_DEEP_AAREN: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, options) for name, options in MEMORY_OPTIONS.items()},
+    "aaren, 2 layers": ("aaren", {"layers": 2}),
+}
+
 
 def agents(env_id: str, n_envs: int, memories: Sequence[str], device: str) -> dict[str, OnPolicyAlgorithm]:
     """The contestants by name; ours by the name of the memory."""
