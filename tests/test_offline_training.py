@@ -135,6 +135,9 @@ def test_the_transformer_reads_as_published(inside: Path) -> None:
     assert (run.settings.plan.batches, memory["context"], memory["tokens"]) == ("windows", 3, [2, 4, 2])
     cloned = train_offline(config(memory="transformer", settings=settings, updates=1, clone=True))
     assert cloned.settings.run.recipe.for_memory["transformer"]["tokens"] == [2, 4]
+    for left_out, tokens in ({"previous_action": False}, [2, 2]), ({"step_number": None}, [2, 4, 1]):
+        fewer = train_offline(config(memory="transformer", settings={**settings, **left_out}, updates=1))
+        assert fewer.settings.run.recipe.for_memory["transformer"]["tokens"] == tokens
     merged = train_offline(config(memory="transformer", settings={**settings, "tokens": None}, updates=1))
     assert merged.settings.run.recipe.for_memory["transformer"]["tokens"] is None
 

@@ -186,7 +186,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     target = None if config.clone else config.target_return
     if not config.clone and target is None:
         target = _within_reach(dataset)
-    cues = _cues(memory, target, dataset)
+    shown = {**_cues(memory, target, dataset), **recipe}
     run = resolve(
         TrainConfig(
             env_id,
@@ -198,7 +198,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
             eval_freq=config.eval_freq,
             eval_episodes=config.eval_episodes,
             threads=config.threads,
-            settings={**cues, **recipe, **_as_published(memory, dataset, cues, plan), **settings},
+            settings={**shown, **_as_published(memory, dataset, {**shown, **settings}, plan), **settings},
         )
     )
     if run.recipe.frame_stack != 1:
@@ -222,14 +222,19 @@ def _cues(memory: str, target: float | None, dataset: Dataset) -> dict[str, Any]
     return cues if target is None else {**cues, "step_number": int(dataset.columns.lengths.max())}
 
 
-def _as_published(memory: str, dataset: Dataset, cues: Mapping[str, Any], plan: OfflinePlan) -> dict[str, Any]:
-    """A Transformer as in the Decision Transformer: a window back, and tokens for observation, action and return."""
+def _as_published(memory: str, dataset: Dataset, shown: Mapping[str, Any], plan: OfflinePlan) -> dict[str, Any]:
+    """A Transformer as in the Decision Transformer: a window back, and tokens for observation, action and return.
+
+    :param shown: settings, which may leave out some of these
+    """
     if memory != "transformer":
         return {}
     options: dict[str, Any] = {"context": plan.seq_len} if plan.batches == "windows" else {}
     if is_vector(dataset.observation_space):
-        sizes = [*dataset.observation_space.shape, *action_cue_space(dataset.action_space).shape]
-        options["tokens"] = sizes if cues["target_return"] is None else [*sizes, 2]
+        action = action_cue_space(dataset.action_space).shape if shown["previous_action"] else ()
+        # The return that is still to come goes with the time.
+        wanted = sum(shown.get(cue) is not None for cue in ("target_return", "step_number"))
+        options["tokens"] = [*dataset.observation_space.shape, *action, *([wanted] if wanted else [])]
     return options
 
 
