@@ -97,9 +97,10 @@ def test_what_is_asked_for_unless_one_says(inside: Path, expert: float | None, t
     assert resolve_offline(config(dataset=name))[0].run.recipe.target_return == target
 
 
-def test_on_pendulum_only_the_transformer_sees_the_last_action() -> None:
+def test_on_pendulum_nobody_sees_the_last_action() -> None:
     found = {memory: offline_recipe("Pendulum-POMDP-v0", memory, 200)[0] for memory in ("aaren", "none", "transformer")}
-    assert [found[memory].get("previous_action") for memory in found] == [False, False, None]
+    assert [found[memory].get("previous_action") for memory in found] == [False, False, False]
+    assert "previous_action" not in offline_recipe("Hopper-P-v0", "transformer", 200)[0]
 
 
 def test_where_recall_counts_gates_begin_slow(inside: Path) -> None:

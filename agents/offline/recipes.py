@@ -25,7 +25,7 @@ _OPEN = {"activation_fn": "relu"}
 _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory")
 
 #: Where actions change little from step to step, who sees its last one learns to repeat it ("copycats", Wen et al.,
-#: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020).
+#: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020); the Transformer too.
 _SMOOTH = {"previous_action": False}
 
 #: As deep as the Transformer whose attention it takes the place of. Where velocities are hidden, one layer is not
@@ -53,7 +53,6 @@ def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, An
     if memory == "aaren" and not recall:
         settings = {**_DEEP, **settings}
     if memory == "transformer":
-        settings = {key: value for key, value in settings.items() if key != "previous_action"}  # as published
         # It remembers no more than a window, which is then all that it is taught on.
         plan = replace(plan, batches="windows", batch_size=64, seq_len=20, learning_rate=Linear(1e-3))
     return {**_COMMON, **settings}, plan

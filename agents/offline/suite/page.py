@@ -20,7 +20,8 @@ Normalised score: 0 is the mean return of random play, 100 that of the behaviour
 is the mean over seeds of the last agent's mean over fresh episodes (worst seed); nobody picked a better agent on the \
 way. All are asked for the mean return of the expert, or for the highest of their data where that is lower; but for \
 `bc` and `bc-best-10%`, which are asked for nothing and see the present only. `none` is told the return and the time, \
-and sees the present only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each."""
+and sees the present only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each, \
+two on Pendulum, where nobody sees the last action."""
 
 _KIND_MEANING = {
     "plain": "everything is seen",
