@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -157,6 +158,8 @@ def test_every_recipe_builds() -> None:
         if env_id.endswith("-v5"):
             pytest.importorskip("mujoco")
         env = DummyVecEnv([partial(make, env_id) for _ in range(recipe.n_envs)])
+        described = json.dumps(learning._describe(recipe))
         model = learning._build(recipe, env, 0, "cpu")
+        assert json.dumps(learning._describe(recipe)) == described
         assert (model.action_space, model.n_envs) == (env.action_space, recipe.n_envs)
         env.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,10 @@ def _forget_later(folder: Path, training: Training) -> None:
 
 def _build(recipe: BehaviourRecipe, env: DummyVecEnv, seed: int, device: str) -> BaseAlgorithm:
     policy = "CnnPolicy" if is_image_space(env.observation_space) else "MlpPolicy"
+    # Algorithms write into the dictionaries that they are given.
     arguments: dict[str, Any] = {
-        key: value.schedule() if isinstance(value, Linear) else value for key, value in recipe.arguments.items()
+        key: value.schedule() if isinstance(value, Linear) else deepcopy(value)
+        for key, value in recipe.arguments.items()
     }
     return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=pick_device(device), **arguments)
 
