@@ -68,6 +68,7 @@ VARIANTS = [
     Case("larnn", {"kv_activation": False}),
     Case("larnn", {"norm": "none"}),
     Case("larnn", {"attention_scale": 1.0}),
+    Case("larnn", {"bounded": True}),
     Case("larnn", {"norm": "batch", "positions": "sinusoid"}, couples_rows=True),
     Case("larnn", {"mode": "layer", "positions": "none", "kv_activation": False, "norm": "none", "window": 3}),
     Case("larnn", {"residual": True, "layers": 2, "input_size": HIDDEN}),

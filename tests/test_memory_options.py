@@ -84,6 +84,19 @@ def test_without_scale_the_attention_is_not_heard_at_first_but_learned() -> None
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_cell_that_adds_up_is_read_within_bounds(bounded: bool) -> None:
+    """All gates open: the cell grows by one at each step."""
+    memory, xs = Larnn(3, 8, bounded=bounded), torch.zeros(300, 1, 3)
+    (layer,) = memory.layers
+    torch.nn.init.constant_(layer.input_to_gates.bias, 20.0)
+    for weight in (layer.hidden_to_gates.weight, layer.attention_to_gates.weight):
+        torch.nn.init.zeros_(weight)
+    outputs, state = memory.scan(xs, memory.initial_state(1), torch.zeros(300, 1))
+    torch.testing.assert_close(state.layers[0].cells[0, -1], torch.full((8,), 300.0))
+    torch.testing.assert_close(outputs[-1, 0], torch.full((8,), 1.0 if bounded else 300.0))
+
+
 def test_only_the_norm_of_layers_has_that_scale() -> None:
     expected = "attention_scale is the gain of norm='layer': leave it out with norm='none'"
     assert message(ValueError, Larnn, 3, norm="none", attention_scale=0.0) == expected

@@ -129,6 +129,14 @@ def test_aaren_is_as_deep_as_the_transformer_where_it_has_to_tell_speeds() -> No
     assert "layers" not in offline_recipe("Hopper-P-v0", "gru", 90)[0]
 
 
+def test_larnn_is_bounded_where_cells_could_add_up() -> None:
+    found = {
+        env_id: offline_recipe(env_id, "larnn", 90)[0].get("bounded")
+        for env_id in ("Hopper-P-v0", "TMazePassive-50-v0")
+    }
+    assert found == {"Hopper-P-v0": True, "TMazePassive-50-v0": None}
+
+
 def test_the_transformer_reads_as_published(inside: Path) -> None:
     settings = {"hidden_size": 8, "batch_size": 4, "seq_len": 3}
     run = train_offline(config(memory="transformer", settings=settings, updates=2))

@@ -32,6 +32,12 @@ _SMOOTH = {"previous_action": False}
 #: enough (docs/results/offline.md).
 _DEEP = {"layers": 2}
 
+#: In episodes of a thousand steps the cells of LARNN add up to hundreds; what reads them as they are learns little.
+_BOUNDED = {"bounded": True}
+
+#: Where something moves, by memory.
+_CONTROL = {"aaren": _DEEP, "larnn": _BOUNDED}
+
 #: Settings over the environment's own recipe, and the plan, by full environment id.
 OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {
     env_id: (_SMOOTH, OfflinePlan()) for env_id in ("Pendulum-v1", "Pendulum-POMDP-v0")
@@ -50,8 +56,8 @@ def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, An
     if recall and "horizon" in setting_types(memory)["memory"]:
         # Gates that begin by forgetting within steps get no gradient from the far end.
         settings = {"horizon": max(longest, 2), **settings}
-    if memory == "aaren" and not recall:
-        settings = {**_DEEP, **settings}
+    if not recall:
+        settings = {**_CONTROL.get(memory, {}), **settings}
     if memory == "transformer":
         # It remembers no more than a window, which is then all that it is taught on.
         plan = replace(plan, batches="windows", batch_size=64, seq_len=20, learning_rate=Linear(1e-3))

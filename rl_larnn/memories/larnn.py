@@ -10,7 +10,7 @@ Rows of each 4H block, in order: g (candidate), f, i, o (gates).
     a = norm(elu(W_o attention(q, k, v)))        attention over the window, per head
     u = W_x x + W_h h + W_a a      (mode "residual")      or      u = W_a [x; h; a]      (mode "layer")
     c = norm(tanh(u_g) sigmoid(u_i) + c_newest sigmoid(u_f))      (normalised by norm="batch" only)
-    h = norm(sigmoid(u_o) elu(c)),   y = h                        (likewise)
+    h = norm(sigmoid(u_o) elu(c)),   y = h                        (likewise; tanh(c) if bounded)
 
 Differs from the published code, which kept its cells in a plain list and so never trained them: cells are registered;
 each layer has its own weights and state; one bias instead of two in mode "residual"; no dropout (it would break PPO's
@@ -18,7 +18,9 @@ probability ratio); ``norm="layer"`` is the default, because batch statistics ma
 leaves out the norms of c and h: a cell divided by its own size at every step cannot decay, whatever the forget gate
 says. With ``norm="batch"``, in evaluation mode and with the published weights, the numbers are those of the published
 code.
-Additions: ``positions="bias"`` (a learned score per head and age), forget bias 1 at the start.
+Additions: ``positions="bias"`` (a learned score per head and age), forget bias 1 at the start; ``bounded=True`` reads
+the cell through tanh, as an LSTM does. The published norm of h kept what is read in bounds; without it a cell that adds
+up over a thousand steps hands on numbers in the hundreds.
 The window starts with one genuine slot, the zero cell; a slot of age j is filled if j <= number of cells so far.
 """
 
@@ -88,11 +90,12 @@ class LarnnLayer(Memory):
         norm: Norm,
         horizon: int | None = None,
         attention_scale: float = ATTENTION_SCALE,
+        bounded: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size)
         size = self.output_size
         self.window, self.heads, self.width = window, heads, size // heads
-        self.mode, self.positions, self.kv_activation = mode, positions, kv_activation
+        self.mode, self.positions, self.kv_activation, self.bounded = mode, positions, kv_activation, bounded
         self.position_table: Tensor
         table = sinusoids(window) if positions == "sinusoid" else torch.zeros(window, 0)
         self.register_buffer("position_table", table, persistent=False)
@@ -143,7 +146,7 @@ class LarnnLayer(Memory):
         weights = self._scan_weights()
         if native.usable(xs, "larnn"):
             hiddens, cells, filled = native_larnn_scan(
-                from_inputs, *state, starts, self.heads, self.kv_activation, weights
+                from_inputs, *state, starts, self.heads, self.kv_activation, self.bounded, weights
             )
             return hiddens, LarnnState(hiddens[-1], cells, filled)
         # Attention in torch multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
@@ -151,8 +154,9 @@ class LarnnLayer(Memory):
             return super().scan(xs, state, starts)
         visible, filled = window_mask(starts, state.filled, self.window)
         hiddens, slots = larnn_scan(
-            from_inputs, state.hidden, state.cells, visible, starts, self.heads, self.kv_activation, weights
-        )
+            from_inputs, state.hidden, state.cells, visible, starts, self.heads, self.kv_activation, self.bounded,
+            weights,
+        )  # fmt: skip
         age = torch.arange(self.window - 1, -1, -1, device=xs.device)
         forgotten = starts.any(0).view(-1, 1) & (age >= filled)  # slots that a start has emptied, (B, W)
         cells = torch.where(forgotten.unsqueeze(-1), 0.0, slots[-self.window :].transpose(0, 1))
@@ -235,7 +239,7 @@ class LarnnLayer(Memory):
         candidate, sigmoid = torch.addmm(gates, attended, weights[1].t()).split([size, 3 * size], dim=1)
         keep, take, show = torch.sigmoid(sigmoid).chunk(3, dim=1)
         cell = _apply(self.cell_norm, torch.tanh(candidate) * take + state.cells[:, -1] * keep)
-        hidden = _apply(self.hidden_norm, show * elu(cell))
+        hidden = _apply(self.hidden_norm, show * (torch.tanh(cell) if self.bounded else elu(cell)))
         cells = torch.cat([state.cells[:, 1:], cell.unsqueeze(1)], dim=1)
         return hidden, LarnnState(hidden, cells, (state.filled + 1).clamp(max=self.window))
 
@@ -264,6 +268,8 @@ class Larnn(Stack):
         as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
     :param attention_scale: gain of the norm behind the attention, at the start, with ``norm="layer"``: at 0 an LSTM
         that learns to look back, at 1 the attention counts as much as the hidden state from the first step on
+    :param bounded: read cells through tanh in the place of ELU, so that outputs stay within 1; for episodes of hundreds
+        of steps
     :raises ValueError: for an option out of range, with the nearest valid one
     """
 
@@ -281,6 +287,7 @@ class Larnn(Stack):
         residual: bool = False,
         horizon: int | None = None,
         attention_scale: float = ATTENTION_SCALE,
+        bounded: bool = False,
     ) -> None:
         check_heads(hidden_size, heads)
         check_choice("mode", mode, ("residual", "layer"))
@@ -297,7 +304,7 @@ class Larnn(Stack):
         if norm != "layer" and attention_scale != ATTENTION_SCALE:
             raise ValueError(f"attention_scale is the gain of norm='layer': leave it out with norm={norm!r}")
         cells = [
-            LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm, horizon, attention_scale)
+            LarnnLayer(*size, window, heads, mode, positions, kv_activation, norm, horizon, attention_scale, bounded)
             for size in sizes
         ]
         super().__init__(cells, residual)

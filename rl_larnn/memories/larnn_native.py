@@ -18,7 +18,7 @@ from rl_larnn.memories.larnn_scan import LarnnWeights, outer
 
 def native_larnn_scan(
     from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
-    kv_activation: bool, weights: LarnnWeights,
+    kv_activation: bool, bounded: bool, weights: LarnnWeights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Run the recurrence.
 
@@ -29,14 +29,14 @@ def native_larnn_scan(
     :param starts: ``(T, B)`` bool
     :return: hidden states ``(T, B, H)``, and the window ``(B, W, H)`` and the number of cells ``(B, 1)`` at the end
     """
-    return native.apply(_Scan, from_inputs, hidden, cells, filled, starts, heads, kv_activation, *weights)
+    return native.apply(_Scan, from_inputs, hidden, cells, filled, starts, heads, kv_activation, bounded, *weights)
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
-        kv_activation: bool, *flat: Tensor | None,
+        kv_activation: bool, bounded: bool, *flat: Tensor | None,
     ) -> Any:  # fmt: skip
         weights = LarnnWeights(*(None if weight is None else weight.contiguous() for weight in flat))  # type: ignore[arg-type]
         (steps, batch, _), (_, window, size) = from_inputs.shape, cells.shape
@@ -59,9 +59,9 @@ class _Scan(torch.autograd.Function):
                 before, hiddens, queries, contexts, reads, attended, read_statistics, gates, opened,
                 attention, seen, last_cells,
             ),
-            steps, batch, size, heads, window, kv_activation,
+            steps, batch, size, heads, window, kv_activation, bounded,
         )  # fmt: skip
-        ctx.kv_activation = kv_activation
+        ctx.kv_activation, ctx.bounded = kv_activation, bounded
         ctx.save_for_backward(
             *weights, starts, all_cells, keys, keys_by_feature, values_by_feature, activated, kv_statistics,
             queries, reads, read_statistics, gates, opened, attention, seen, last_filled, filled,
@@ -92,13 +92,13 @@ class _Scan(torch.autograd.Function):
                 grad_cells, grad_mixed, grad_reads, grad_keys, grad_values, grad_kv, grad_read_norm, grad_kv_norm,
                 grad_position,
             ),
-            steps, batch, size, heads, window, ctx.kv_activation,
+            steps, batch, size, heads, window, ctx.kv_activation, ctx.bounded,
         )  # fmt: skip
         grad_kv = grad_kv.view(-1, 2 * size)
         counted = ~saved[0].any(0).unsqueeze(1) & (filled + steps <= window)  # cells in the count from the beginning
         read_norm, kv_norm = grad_read_norm.sum(0), grad_kv_norm.sum(0)
         return (
-            grad_mixed, grad_hidden, grad_cells, grad_filled_out * counted, None, None, None,
+            grad_mixed, grad_hidden, grad_cells, grad_filled_out * counted, None, None, None, None,
             outer(grad_mixed, before),
             outer(grad_mixed[:, :, size:], attended),
             outer(grad_reads, contexts),

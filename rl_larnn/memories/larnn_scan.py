@@ -62,7 +62,7 @@ def window_mask(starts: Tensor, filled: Tensor, window: int) -> tuple[Tensor, Te
 
 def larnn_scan(
     from_inputs: Tensor, hidden: Tensor, cells: Tensor, visible: Tensor, starts: Tensor, heads: int,
-    kv_activation: bool, weights: LarnnWeights,
+    kv_activation: bool, bounded: bool, weights: LarnnWeights,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Run the recurrence.
 
@@ -73,14 +73,14 @@ def larnn_scan(
     :param starts: ``(T, B)`` bool
     :return: hidden states ``(T, B, H)`` and the last cells, W + T of them ``(W + T, B, H)``, as slots
     """
-    return _LarnnScan.apply(from_inputs, hidden, cells, visible, starts, heads, kv_activation, *weights)
+    return _LarnnScan.apply(from_inputs, hidden, cells, visible, starts, heads, kv_activation, bounded, *weights)
 
 
 class _LarnnScan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, from_inputs: Tensor, hidden: Tensor, cells: Tensor, visible: Tensor, starts: Tensor, heads: int,
-        kv_activation: bool, *flat: Tensor,
+        kv_activation: bool, bounded: bool, *flat: Tensor,
     ) -> Any:  # fmt: skip
         weights = LarnnWeights(*flat)
         (steps, batch, _), (_, window, size) = from_inputs.shape, cells.shape
@@ -120,7 +120,8 @@ class _LarnnScan(torch.autograd.Function):
         hiddens = from_inputs.new_empty(steps, batch, size)
         before = from_inputs.new_empty(steps, batch, size)
         gates = from_inputs.new_empty(steps, batch, 4 * size)
-        queries, contexts, attended, elu_cells = (from_inputs.new_empty(steps, batch, size) for _ in range(4))
+        queries, contexts, attended, opened = (from_inputs.new_empty(steps, batch, size) for _ in range(4))
+        open_cell = torch.tanh if bounded else torch.ops.aten.elu.out
         saved: list[tuple[Any, ...]] = []  # per step, what backward reads
         recurrent, to_gates, to_output = weights.hidden.t(), weights.attention.t(), weights.output.t()
         for t in range(steps):
@@ -148,14 +149,15 @@ class _LarnnScan(torch.autograd.Function):
             gate[:, size:].sigmoid_()
             candidate, keep, take, show = gate.split(size, dim=1)
             cell = torch.add(candidate * take, slots[window + t - 1] * keep, out=slots[window + t])
-            hidden = torch.mul(show, torch.ops.aten.elu.out(cell, out=elu_cells[t]), out=hiddens[t])
+            hidden = torch.mul(show, open_cell(cell, out=opened[t]), out=hiddens[t])
             projected, kv_saved = project(cell)
             store(window + t, projected)
             saved.append((attention, read, read_statistics, kv_saved))
         ctx.save_for_backward(*flat)
-        ctx.buffers = (slots, keys, values, before, gates, queries, contexts, attended, elu_cells)
+        ctx.buffers = (slots, keys, values, before, gates, queries, contexts, attended, opened)
         ctx.saved, ctx.carried_saved = saved, carried_saved
-        ctx.starts, ctx.any_start, ctx.heads, ctx.kv_activation = starts, any_start, heads, kv_activation
+        ctx.starts, ctx.any_start, ctx.heads = starts, any_start, heads
+        ctx.kv_activation, ctx.bounded = kv_activation, bounded
         # The buffer is changed no more, but backward reads it: hand out a copy that a caller may do as it likes with.
         return hiddens, slots.clone()
 
@@ -163,7 +165,7 @@ class _LarnnScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_hiddens: Tensor, grad_slots: Tensor) -> Any:
         weights = LarnnWeights(*ctx.saved_tensors)
-        slots, keys, values, before, gates, queries, contexts, attended, elu_cells = ctx.buffers
+        slots, keys, values, before, gates, queries, contexts, attended, opened = ctx.buffers
         starts, any_start, heads = ctx.starts, ctx.any_start, ctx.heads
         steps, batch, size = before.shape
         window, width, rows = len(slots) - steps, size // heads, batch * heads
@@ -188,8 +190,8 @@ class _LarnnScan(torch.autograd.Function):
             ],
             dim=2,
         )
-        show_slope = elu_cells * show * (1 - show)
-        cell_from_hidden = show * _elu_slope(elu_cells)
+        show_slope = opened * show * (1 - show)
+        cell_from_hidden = show * (1 - opened * opened if ctx.bounded else _elu_slope(opened))
 
         def into_cell(slot: Any, kv_saved: tuple[Tensor, Statistics]) -> Tensor:
             """Gradient of cells ``(..., B, H)`` through their keys and values."""
@@ -247,14 +249,14 @@ class _LarnnScan(torch.autograd.Function):
         kv_activated = [*carried_activated, *(pair[0] for pair in column[3])]
         kv_statistics = [*zip(*(carried_statistics or ()), strict=True), *(pair[1] for pair in column[3])]
         return (
-            grad_mixed, grad_hidden, grad_carried, None, None, None, None,
+            grad_mixed, grad_hidden, grad_carried, None, None, None, None, None,
             outer(grad_mixed, before),
             outer(grad_mixed[:, :, size:], attended),
             outer(grad_reads, contexts),
             grad_reads.sum((0, 1)),
             outer(grad_kv.flatten(2), slots),
             grad_kv.sum((0, 1)).flatten(),
-            grad_scores.view(steps * batch, heads, window).sum(0) if ctx.needs_input_grad[13] else None,
+            grad_scores.view(steps * batch, heads, window).sum(0) if ctx.needs_input_grad[14] else None,
             *_norm_weight_grads(grad_attended, column[1], column[2], weights.attention_norm),
             *_norm_weight_grads(grad_kv_normed, kv_activated, kv_statistics, weights.kv_norm),
         )  # fmt: skip

@@ -52,7 +52,7 @@ inline bool kept(const uint8_t* starts, S filled, long age, long row, long T, lo
 // filled (B,): cells so far, on entry and on return.
 // keys, values (B, N, H) and keys_by_feature, values_by_feature (B, H, N); activated (B, N, 2, H) and
 // kv_statistics (B, N, 2, 2): keys and values before their norm, and its mean and scale.
-// opened (T, B, H): elu(c), which a later start does not overwrite. seen (T, B): slots before the newest that each step
+// opened (T, B, H): elu(c), or tanh(c) if bounded, which a later start does not overwrite. seen (T, B): slots before the newest that each step
 // saw. attention (T, B, A, W): 0 where nothing is filled.
 template <class S>
 void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attention_weight, const S* output_weight,
@@ -62,7 +62,7 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
                    S* values, S* keys_by_feature, S* values_by_feature, S* activated, S* kv_statistics, S* before,
                    S* hiddens, S* queries, S* contexts, S* reads, S* attended, S* read_statistics, S* gates, S* opened,
                    S* attention, S* seen, S* last_cells, long T, long B, long H, long A, long W, long kv_activation,
-                   long threads) {
+                   long bounded, long threads) {
     const Weight<S> recurrent(hidden_weight, H, 5, H, 1, H), to_gates(attention_weight, H, 4, H, 1, H);
     const Weight<S> to_output(output_weight, H, 1, H, 1, H), to_kv(kv_weight, H, 2, H, 1, H);
     const Norm<S> read_norm{attention_norm_weight, attention_norm_bias, H}, kv_norm{kv_norm_weight, kv_norm_bias, H};
@@ -188,7 +188,7 @@ void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attent
                         store<S>(gate + 2 * H + j, take, n);
                         store<S>(gate + 3 * H + j, show, n);
                         store<S>(newest + H + j, cell, n);
-                        const Vector<S> open = elu<S>(cell);
+                        const Vector<S> open = bounded ? hyperbolic_tangent<S>(cell) : elu<S>(cell);
                         store<S>(opened + at + r * H + j, open, n);
                         store<S>(hiddens + at + r * H + j, show * open, n);
                     }
@@ -219,7 +219,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                     const S* opened, const S* attention, const S* seen, const S* filled, const S* grad_hiddens,
                     const S* grad_cells_out, S* grad_hidden, S* grad_cells, S* grad_mixed, S* grad_reads, S* grad_keys,
                     S* grad_values, S* grad_kv, S* grad_read_norm, S* grad_kv_norm, S* grad_position, long T, long B,
-                    long H, long A, long W, long kv_activation, long threads) {
+                    long H, long A, long W, long kv_activation, long bounded, long threads) {
     const Weight<S> from_mixed(hidden_weight, 5 * H, 1, H, H, 1), from_gates(attention_weight, 4 * H, 1, H, H, 1);
     const Weight<S> from_output(output_weight, H, 1, H, H, 1), from_kv(kv_weight, 2 * H, 1, H, H, 1);
     const Norm<S> read_norm{attention_norm_weight, nullptr, H}, kv_norm{kv_norm_weight, nullptr, H};
@@ -310,7 +310,7 @@ void larnn_backward(const S* hidden_weight, const S* attention_weight, const S* 
                         Vector<S> into_cell =
                             ended ? Vector<S>{} : load<S>(mixed.data() + r * columns + j) + load<S>(next + j, n);
                         if (given) into_cell += load(given + j, n);
-                        into_cell += into_hidden * show * elu_slope<S>(open);
+                        into_cell += into_hidden * show * (bounded ? S(1) - open * open : elu_slope<S>(open));
                         store<S>(into_gate + j, into_cell * take * (S(1) - candidate * candidate), n);
                         store<S>(into_gate + H + j, into_cell * load(newest + j, n) * keep * (S(1) - keep), n);
                         store<S>(into_gate + 2 * H + j, into_cell * candidate * take * (S(1) - take), n);
