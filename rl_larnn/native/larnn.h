@@ -52,8 +52,8 @@ inline bool kept(const uint8_t* starts, S filled, long age, long row, long T, lo
 // filled (B,): cells so far, on entry and on return.
 // keys, values (B, N, H) and keys_by_feature, values_by_feature (B, H, N); activated (B, N, 2, H) and
 // kv_statistics (B, N, 2, 2): keys and values before their norm, and its mean and scale.
-// opened (T, B, H): elu(c), or tanh(c) if bounded, which a later start does not overwrite. seen (T, B): slots before the newest that each step
-// saw. attention (T, B, A, W): 0 where nothing is filled.
+// opened (T, B, H): elu(c), or tanh(c) if bounded, which a later start does not overwrite. seen (T, B): slots before the
+// newest that each step saw. attention (T, B, A, W): 0 where nothing is filled.
 template <class S>
 void larnn_forward(const S* from_inputs, const S* hidden_weight, const S* attention_weight, const S* output_weight,
                    const S* output_bias, const S* kv_weight, const S* kv_bias, const S* position_bias,
