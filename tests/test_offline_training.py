@@ -97,8 +97,9 @@ def test_what_is_asked_for_unless_one_says(inside: Path, expert: float | None, t
     assert resolve_offline(config(dataset=name))[0].run.recipe.target_return == target
 
 
-def test_on_pendulum_nobody_sees_the_last_action() -> None:
-    found = {memory: offline_recipe("Pendulum-POMDP-v0", memory, 200)[0] for memory in ("aaren", "none", "transformer")}
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "Pendulum-POMDP-v0", "LunarLanderContinuous-POMDP-v0"])
+def test_where_actions_change_little_nobody_sees_the_last_one(env_id: str) -> None:
+    found = {memory: offline_recipe(env_id, memory, 200)[0] for memory in ("aaren", "none", "transformer")}
     assert [found[memory].get("previous_action") for memory in found] == [False, False, False]
     assert "previous_action" not in offline_recipe("Hopper-P-v0", "transformer", 200)[0]
 

@@ -40,7 +40,13 @@ _CONTROL = {"aaren": _DEEP, "larnn": _BOUNDED}
 
 #: Settings over the environment's own recipe, and the plan, by full environment id.
 OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {
-    env_id: (_SMOOTH, OfflinePlan()) for env_id in ("Pendulum-v1", "Pendulum-POMDP-v0")
+    env_id: (_SMOOTH, OfflinePlan())
+    for env_id in (
+        "Pendulum-v1",
+        "Pendulum-POMDP-v0",
+        "LunarLanderContinuous-v3",
+        "LunarLanderContinuous-POMDP-v0",
+    )
 }
 
 

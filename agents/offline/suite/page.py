@@ -21,7 +21,7 @@ is the mean over seeds of the last agent's mean over fresh episodes (worst seed)
 way. All are asked for the mean return of the expert, or for the highest of their data where that is lower; but for \
 `bc` and `bc-best-10%`, which are asked for nothing and see the present only. `none` is told the return and the time, \
 and sees the present only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each, \
-two on Pendulum, where nobody sees the last action."""
+two on Pendulum and LunarLanderContinuous, where nobody sees the last action."""
 
 _KIND_MEANING = {
     "plain": "everything is seen",
