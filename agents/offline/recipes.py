@@ -36,7 +36,7 @@ _DEEP = {"layers": 2}
 _BOUNDED = {"bounded": True}
 
 #: Where something moves, by memory.
-_CONTROL = {"aaren": _DEEP, "larnn": _BOUNDED}
+_CONTROL: Mapping[str, Mapping[str, Any]] = {"aaren": _DEEP, "larnn": _BOUNDED}
 
 #: Settings over the environment's own recipe, and the plan, by full environment id.
 OFFLINE_RECIPES: dict[str, tuple[Mapping[str, Any], OfflinePlan]] = {
