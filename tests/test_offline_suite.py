@@ -139,6 +139,15 @@ def test_the_page_by_hand(tmp_path: Path) -> None:
     assert "| `gru` | 10 | 99 |" in page and "Seeds 0, 1; a machine; revisions abc." in page and "python x" in page
 
 
+def test_the_page_says_where_nobody_sees_the_last_action(tmp_path: Path) -> None:
+    sets = offline_suite("quick", ["CartPole/", "Pendulum"])
+    records = [record(one.id, "gru", 0, 1.0) for one in sets]
+    page = write_offline_page(tmp_path, sets, records, "A page", "python x").read_text()
+    assert "On Pendulum, Pendulum-POMDP nobody sees the last action, and there it has two." in page
+    page = write_offline_page(tmp_path, sets[:1], records, "A page", "python x").read_text()
+    assert "nobody sees the last action" not in page
+
+
 @pytest.fixture
 def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     return caller("run_offline_suite", monkeypatch, capsys)

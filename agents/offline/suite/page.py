@@ -9,9 +9,11 @@ import numpy as np
 
 from rl_larnn.agents.evaluation.styles import figure_class, styles
 from rl_larnn.agents.evaluation.tables import MISSING, markdown_table
+from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.offline.suite.jobs import OfflineRecord
 from rl_larnn.agents.offline.suite.sets import KINDS, OfflineSet
 from rl_larnn.agents.runs import replacing
+from rl_larnn.envs import resolve_id
 
 PAGE, PICTURE = "README.md", "scores.png"
 
@@ -20,8 +22,7 @@ Normalised score: 0 is the mean return of random play, 100 that of the behaviour
 is the mean over seeds of the last agent's mean over fresh episodes (worst seed); nobody picked a better agent on the \
 way. All are asked for the mean return of the expert, or for the highest of their data where that is lower; but for \
 `bc` and `bc-best-10%`, which are asked for nothing and see the present only. `none` is told the return and the time, \
-and sees the present only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each, \
-two on Pendulum and LunarLanderContinuous, where nobody sees the last action."""
+and sees the present only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each."""
 
 _KIND_MEANING = {
     "plain": "everything is seen",
@@ -41,7 +42,7 @@ def write_offline_page(
     :raises UserError: if matplotlib is missing
     """
     _draw(folder, sets, records)
-    sections = [f"# {title}", _MEANING, summary(sets, records), f"![Scores]({PICTURE})"]
+    sections = [f"# {title}", _MEANING + _without_last_action(sets), summary(sets, records), f"![Scores]({PICTURE})"]
     for kind in KINDS:
         own = [one for one in sets if one.kind == kind and _of(records, [one])]
         if own:
@@ -51,6 +52,15 @@ def write_offline_page(
     with replacing(path) as temporary:
         temporary.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
+
+
+def _without_last_action(sets: Sequence[OfflineSet]) -> str:
+    """Says on which datasets the recipe shows nobody its last action, and so leaves the Transformer two tokens."""
+    hidden = [
+        one for one in sets if offline_recipe(resolve_id(one.config.env), "none", 1)[0].get("previous_action") is False
+    ]
+    names = list(dict.fromkeys(one.id.partition("/")[0] for one in hidden))
+    return f" On {', '.join(names)} nobody sees the last action, and there it has two." if names else ""
 
 
 def summary(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str:
