@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.runs import sync
+from rl_larnn.agents.runs import refuse_no_folder, sync
 
 STATE = "state.json"
 
@@ -63,8 +63,7 @@ def find_checkpoint(run: Path) -> Path:
 
     :raises UserError: if there is none
     """
-    if not run.is_dir():
-        raise UserError(f"expected a run folder, got {run}, which does not exist")
+    refuse_no_folder(run)
     for folder in _places(run):
         if folder.is_dir():
             return folder

@@ -18,7 +18,7 @@ from rl_larnn.agents.memory_choice import memory_name
 from rl_larnn.agents.models import pick_device
 from rl_larnn.agents.overrides import apply_settings, fits
 from rl_larnn.agents.recipes import Recipe, recipe_for
-from rl_larnn.agents.runs import CONFIG, read_json, was_offline
+from rl_larnn.agents.runs import CONFIG, read_json, refuse_no_folder, was_offline
 from rl_larnn.agents.values import Linear, format_value, parse_value
 from rl_larnn.envs import UnknownEnvironmentError, resolve_id
 from rl_larnn.envs.spaces import same_form, shown
@@ -139,6 +139,7 @@ def resolve(config: TrainConfig) -> Settings:
     :raises UserError: for each mistake, on one line
     """
     _check_numbers(config)
+    refuse_no_mappings(settings=config.settings, env_kwargs=config.env_kwargs)
     pick_device(config.device)
     if config.vec_env not in VEC_ENVS:
         raise unknown_name("vec_env", config.vec_env, VEC_ENVS)
@@ -203,8 +204,7 @@ def load_settings(folder: Path) -> Settings:
 
     :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
     """
-    if not folder.is_dir():
-        raise UserError(f"expected a run folder, got {folder}, which does not exist")
+    refuse_no_folder(folder)
     data = read_json(folder / CONFIG, "the settings of a run")
     try:
         return Settings.from_json(data)
@@ -231,6 +231,13 @@ def _sized(recipe: Recipe, config: TrainConfig) -> Recipe:
         if value < 1:
             raise UserError(f"{name} must be at least 1, got {value}")
     return replace(recipe, n_timesteps=n_timesteps, n_envs=n_envs)
+
+
+def refuse_no_mappings(**values: Any) -> None:
+    """:raises UserError: if one of these, by name, is no mapping of names to values."""
+    for name, value in values.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{name} expects names and values, such as {{'a': 1}}, got {value!r}")
 
 
 def _check_numbers(config: TrainConfig) -> None:

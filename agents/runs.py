@@ -22,6 +22,7 @@ CONFIG = "config.json"
 RESULT = "result.json"
 MODEL = "model.zip"
 NORMALIZATION = "vecnormalize.pkl"
+_LOCK = ".lock"
 
 #: The key of ``config.json`` under which a run that was trained on a dataset says so.
 OFFLINE = "offline"
@@ -37,9 +38,19 @@ def default_folders(env_id: str, memory: str, seed: int) -> Iterator[Path]:
 
 def refuse_existing(folder: Path) -> None:
     """:raises UserError: if the folder exists; a run is never written over another."""
-    if folder.exists():
+    if folder.is_dir():
         raise UserError(
             f"the run folder {folder} exists already: pass --resume {folder} to continue it, or another name"
+        )
+    if folder.exists():
+        raise UserError(f"expected the name of a new run folder, got {folder}, which is a file")
+
+
+def refuse_no_folder(folder: Path) -> None:
+    """:raises UserError: unless there is such a folder."""
+    if not folder.is_dir():
+        raise UserError(
+            f"expected a run folder, got {folder}, which {'is a file' if folder.exists() else 'does not exist'}"
         )
 
 
@@ -90,15 +101,22 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def reopen(folder: Path, unit: str, done: int, total: int) -> None:
+def reopen(folder: Path, unit: str, done: int, total: int, before: int) -> None:
     """Make a finished run unfinished again: what it left is of fewer steps than it will have; its checkpoint stays.
 
     :param unit: what is counted, as the result calls it: ``steps`` or ``updates``
     :param done: what the checkpoint has learned from
     :param total: what is asked for
-    :raises UserError: if nothing is left to do; a run without a result was cut off in its final evaluation, which is
+    :param before: what was asked for until now
+    :raises UserError: if nothing is left to do, or less is asked for than is done; a run that has done all but has no
+        result was cut off in its final evaluation, which is left
     """
-    if not (folder / RESULT).exists():
+    evaluated = (folder / RESULT).exists()
+    if total < min(done, before) and not evaluated:
+        raise UserError(
+            f"the run {folder} has done {done} {unit} already, got {total}: leave it out to go on to {before}"
+        )
+    if done >= total and not evaluated:
         return
     if done >= total and read_json(folder / RESULT, "the result of a run")[unit] == done:
         raise UserError(
@@ -120,10 +138,23 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise UserError(busy) from error
+    except NotImplementedError:
+        pass  # a file system that knows no locks
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # while nobody else can have it
         lock.release()
+
+
+@contextmanager
+def training_alone(folder: Path) -> Iterator[None]:
+    """A run folder to oneself: two that train it would remove each other's checkpoints.
+
+    :raises UserError: if another process trains it
+    """
+    with locked(folder / _LOCK, f"another process is training the run {folder}: wait for it, or stop it"):
+        yield
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

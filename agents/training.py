@@ -22,7 +22,16 @@ from rl_larnn.agents.models import build_model, pick_device
 from rl_larnn.agents.play_off import play_off
 from rl_larnn.agents.progress import Progress
 from rl_larnn.agents.results import Result, versions
-from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, was_offline, write_json
+from rl_larnn.agents.runs import (
+    CONFIG,
+    RESULT,
+    create_folder,
+    refuse_existing,
+    reopen,
+    training_alone,
+    was_offline,
+    write_json,
+)
 from rl_larnn.agents.snapshots import (
     Session,
     load_checkpoint,
@@ -72,11 +81,12 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
             if settings.init is not None:
                 take_over(settings.init, model)
             folder = create_folder(wanted, settings.env, short_name(settings.memory), settings.seed)
-            write_json(folder / CONFIG, _record(settings))
-            compile_kernels(pick_device(settings.device), config.progress_bar)
-            progress = Progress(threshold=reward_threshold(settings.env))
-            session = Session(folder, settings, model, env, progress)
-            return _run(session, config.progress_bar, announce)
+            with training_alone(folder):
+                write_json(folder / CONFIG, _record(settings))
+                compile_kernels(pick_device(settings.device), config.progress_bar)
+                progress = Progress(threshold=reward_threshold(settings.env))
+                session = Session(folder, settings, model, env, progress)
+                return _run(session, config.progress_bar, announce)
         finally:
             env.close()
 
@@ -96,17 +106,19 @@ def resume(
     :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
     """
     folder = Path(run_dir)
-    settings = _changed(load_settings(folder), n_timesteps, device)
+    before = load_settings(folder)
+    settings = _changed(before, n_timesteps, device)
     if was_offline(folder):
         raise UserError(
             f"{folder} was trained offline: continue it with train_offline.py --resume, or begin an online run with "
             f"its weights: --env {settings.env} --init {folder}"
         )
-    with threads(settings.threads):
+    with threads(settings.threads), training_alone(folder):
         compile_kernels(pick_device(settings.device), progress_bar)
         session = load_checkpoint(folder, settings)
         try:
-            reopen(folder, "steps", session.model.num_timesteps, settings.recipe.n_timesteps)
+            wanted, asked = settings.recipe.n_timesteps, before.recipe.n_timesteps
+            reopen(folder, "steps", session.model.num_timesteps, wanted, asked)
             write_json(folder / CONFIG, _record(settings))
             return _run(session, progress_bar, announce)
         finally:

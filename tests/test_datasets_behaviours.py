@@ -80,7 +80,8 @@ def test_trials_leave_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
     trainings = []
     for trials in (1, 4):
         monkeypatch.setattr(watching, "TRIALS", trials)
-        trainings.append(learning._train(cartpole, recipe, tmp_path, 0, "cpu", False))
+        (folder := tmp_path / str(trials)).mkdir()
+        trainings.append(learning._train(cartpole, recipe, folder, 0, "cpu", False))
         assert len(trainings[-1].trials) == trials
     times = [[end for end, _ in training.tape] for training in trainings]
     assert times[0] == times[1] and len(times[0]) > 10
@@ -108,7 +109,7 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
     with pytest.raises(UserError, match="exists already: pass it with --agent"):
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, behaviour)
 
@@ -135,6 +136,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(*arguments)
     assert not folder.exists() and (tmp_path / ".new.part").exists()
+    with pytest.raises(UserError, match="expected the device auto, cpu, cuda or cuda:<index>, got 'gpu'"):
+        train_behaviour(*arguments, device="gpu")
     shutil.copy(tmp_path / ".new.part/600.zip", tmp_path / ".new.part/790.zip")  # tried, but not kept
     trained = train_behaviour(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
@@ -143,6 +146,37 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     assert [steps for steps, _ in trained.record["trials"]] == [200, 400, 600, 800, 1000]
     assert load_agent(folder / "expert.zip").record["steps"] == trained.record["expert_steps"]
     assert open_dataset(folder / "replay").steps == trained.record["medium_steps"]  # episodes of 200 steps
+
+
+def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "TRIALS", 2)
+    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 3)
+    monkeypatch.setattr(learning, "_references", lambda *_: References(0.0, 1000.0))
+    recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
+    arguments = (cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("_save_replay", "write_json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(learning, name, stopped)
+            with pytest.raises(KeyboardInterrupt):
+                train_behaviour(*arguments)
+        assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
+    monkeypatch.setattr(learning, "_build", stopped)  # nothing is trained anew
+    trained = train_behaviour(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"] and trained.record["resumed_at"] == []
+
+
+def test_a_behaviour_that_learned_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "TRIALS", 1)
+    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 1)
+    monkeypatch.setattr(learning, "_returns", lambda *_: [0.0])
+    recipe = BehaviourRecipe("ppo", 128, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
+    with pytest.raises(UserError, match="the behaviour learned nothing: it returns 0"):
+        train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_do_not_train_one_behaviour(tmp_path: Path) -> None:

@@ -76,6 +76,19 @@ def test_a_finished_run_can_be_trained_longer(inside: Path) -> None:
     assert longer.result.updates == 15 and load_settings(run.folder).plan.updates == 15
 
 
+def test_an_offline_run_is_trained_by_one_process_at_a_time(inside: Path) -> None:
+    folder = train_offline(config()).folder
+
+    def meanwhile(*_: Any) -> None:
+        with pytest.raises(UserError, match="another process is training the run"):
+            resume_offline(folder, updates=20)
+
+    assert resume_offline(folder, updates=15, announce=meanwhile).result.updates == 15
+    (folder / "result.json").unlink()
+    with pytest.raises(UserError, match="has done 15 updates already, got 9: leave it out to go on to 15"):
+        resume_offline(folder, updates=9)
+
+
 def test_a_run_online_is_not_continued_offline(inside: Path) -> None:
     train(TrainConfig("CartPole-POMDP", "gru", 256, n_envs=1, eval_episodes=1, device="cpu", run_dir="online"))
     with pytest.raises(UserError, match=r"was trained online: continue it with train_agent\.py --resume online"):

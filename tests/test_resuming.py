@@ -182,6 +182,30 @@ def test_while_a_longer_run_trains_its_checkpoint_is_its_agent(finished: Run, tm
     assert seen == [False] and load_run(folder).finished
 
 
+def test_a_run_cut_off_at_its_end_is_not_taken_for_a_longer_one(finished: Run, tmp_path: Path) -> None:
+    folder, seen = copy(finished.folder, tmp_path), list[bool]()
+    (folder / "result.json").unlink()  # as of a run that was killed in its final evaluation
+    resume(folder, n_timesteps=352, announce=lambda *_: seen.append(load_run(folder).finished))
+    assert seen == [False] and load_run(folder).finished
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(interrupted: Path, tmp_path: Path) -> None:
+    folder = copy(interrupted, tmp_path)
+
+    def meanwhile(*_: Any) -> None:
+        with pytest.raises(UserError, match="another process is training the run"):
+            resume(folder)
+
+    assert resume(folder, announce=meanwhile).result.steps == 320
+
+
+def test_less_than_is_done_is_refused(interrupted: Path, tmp_path: Path) -> None:
+    folder = copy(interrupted, tmp_path)
+    with pytest.raises(UserError, match=r"has done 192 steps already, got 100: leave it out to go on to 320"):
+        resume(folder, n_timesteps=100)
+    assert load_settings(folder).recipe.n_timesteps == 320
+
+
 def test_a_finished_run_goes_on_only_when_asked_for_more(finished: Run, tmp_path: Path) -> None:
     folder = copy(finished.folder, tmp_path)
     with pytest.raises(UserError, match="is finished: 320 steps of 320; to train it longer"):

@@ -149,6 +149,10 @@ def test_an_explicit_folder_must_be_new(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"exists already: pass --resume {tmp_path}"):
             check()
     (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"expected the name of a new run folder, got .*, which is a file"):
+        refuse_existing(tmp_path / "file")
+    with pytest.raises(UserError, match=r"expected a run folder, got .*, which is a file"):
+        find_checkpoint(tmp_path / "file")
     with pytest.raises(UserError, match="cannot create the run folder"):
         create_folder(tmp_path / "file" / "run", "Task-v0", "gru", 0)
 

@@ -4,7 +4,7 @@ The expert is the best agent in a trial. Medium is the agent that was nearest to
 the expert when training first got that far. Medium's replay are the episodes that training had seen by then.
 
 A behaviour folder holds ``behaviour.json``, ``expert.zip``, ``medium.zip`` and ``replay/`` (a dataset). It is whole or
-not there; a training that was stopped goes on from a hidden folder beside it.
+not there; a training that was stopped, while it is written too, goes on from a hidden folder beside it.
 """
 
 from __future__ import annotations
@@ -49,11 +49,15 @@ from rl_larnn.envs.datasets import (
 )
 
 BEHAVIOUR = "behaviour.json"
-_LOCK = ".lock"
+_LOCK, _WHOLE = ".lock", "whole"
 EXPERT, MEDIUM, REPLAY = "expert.zip", "medium.zip", "replay"
 
 #: Episodes of a trial, and behind each of the two references.
 TRIAL_EPISODES, REFERENCE_EPISODES = 10, 100
+
+
+class _OfNoUse(UserError):
+    """What a training came to at its end: to go on from there would come to the same."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,9 @@ def train_behaviour(
         try:
             training = _train(make, recipe, new, seed, device, progress_bar)
             record = {"env": env_id, "env_kwargs": dict(env_kwargs), "seed": seed, **_describe(recipe)}
-            _finish(new, training, make, record, seed)
-            shutil.rmtree(new / "checkpoint", ignore_errors=True)
-            (new / _LOCK).unlink()
-            os.rename(new, folder)
-        except UserError:
+            os.rename(_finish(new, training, make, record, seed), folder)
+            shutil.rmtree(new)
+        except _OfNoUse:
             shutil.rmtree(new, ignore_errors=True)
             raise
         finally:
@@ -139,7 +141,8 @@ def _train(
     try:
         if has_checkpoint(folder):
             model, training = pick_up(folder, ALGORITHMS[recipe.algorithm], env, pick_device(device))
-            training.resumed_at.append(model.num_timesteps)
+            if model.num_timesteps < recipe.n_timesteps:
+                training.resumed_at.append(model.num_timesteps)
             _forget_later(folder, training)
             set_random_seed(derived_seed(seed, 8, model.num_timesteps))
         else:
@@ -150,6 +153,7 @@ def _train(
             watch = Watch(training, try_agent, lambda model: keep(folder, model, training), folder, total, bar)
             if done < total:
                 model.learn(total - done, callback=watch, reset_num_timesteps=not done)
+                keep(folder, model, training)  # what is left to do takes its time too
     except (ValueError, AssertionError, TypeError) as error:
         raise UserError(f"cannot train a behaviour with {recipe.algorithm}: {one_line(error)}") from error
     finally:
@@ -181,17 +185,18 @@ def _returns(make: Callable[[], gym.Env], path: Path, episodes: int, seed: int) 
     return [episode.total_reward for episode in collect(make, behaviour, Amount(episodes=episodes), seed)]
 
 
-def _finish(folder: Path, training: Training, make: Callable[[], gym.Env], record: dict[str, Any], seed: int) -> None:
-    """Name the agents that are kept, measure the references, write the rest."""
+def _finish(folder: Path, training: Training, make: Callable[[], gym.Env], record: dict[str, Any], seed: int) -> Path:
+    """Measure the references and write the behaviour folder, which is returned. What it is made from stays."""
     trials = training.trials
     expert, expert_return = max(trials, key=lambda trial: (trial[1], trial[0]))
     references = _references(make, folder / snapshot(expert), seed)
     medium, medium_return = trials[choose_medium(trials, *references)]
-    shutil.copyfile(folder / snapshot(expert), folder / EXPERT)
-    shutil.copyfile(folder / snapshot(medium), folder / MEDIUM)
-    for steps, _ in trials:
-        (folder / snapshot(steps)).unlink()
-    _save_replay(folder / REPLAY, [episode for end, episode in training.tape if end <= medium], make)
+    whole = folder / _WHOLE
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir()
+    shutil.copyfile(folder / snapshot(expert), whole / EXPERT)
+    shutil.copyfile(folder / snapshot(medium), whole / MEDIUM)
+    _save_replay(whole / REPLAY, [episode for end, episode in training.tape if end <= medium], make)
     achieved = {
         "random": references.minimum,
         "expert": references.maximum,
@@ -203,7 +208,8 @@ def _finish(folder: Path, training: Training, make: Callable[[], gym.Env], recor
         "trials": [list(trial) for trial in trials],
         "resumed_at": training.resumed_at,
     }
-    write_json(folder / BEHAVIOUR, {**record, **achieved, "versions": versions()})
+    write_json(whole / BEHAVIOUR, {**record, **achieved, "versions": versions()})
+    return whole
 
 
 def _references(make: Callable[[], gym.Env], expert: Path, seed: int) -> References:
@@ -214,13 +220,13 @@ def _references(make: Callable[[], gym.Env], expert: Path, seed: int) -> Referen
     low = float(np.mean([episode.total_reward for episode in played]))
     high = float(np.mean(_returns(make, expert, REFERENCE_EPISODES, derived_seed(seed, 5))))
     if not high > low:
-        raise UserError(f"the behaviour learned nothing: it returns {high:g}, random play {low:g}; train longer")
+        raise _OfNoUse(f"the behaviour learned nothing: it returns {high:g}, random play {low:g}; train longer")
     return References(low, high)
 
 
 def _save_replay(folder: Path, episodes: list[Episode], make: Callable[[], gym.Env]) -> None:
     if not episodes:
-        raise UserError("no episode of the training had ended when the behaviour was medium; take another --seed")
+        raise _OfNoUse("no episode of the training had ended when the behaviour was medium; take another --seed")
     env = make()
     dataset = Dataset("replay", Columns.of(episodes), env.observation_space, env.action_space)
     env.close()

@@ -20,7 +20,15 @@ from rl_larnn.agents.offline.learning import CLOCK, learn
 from rl_larnn.agents.offline.result import OfflineResult, result_of
 from rl_larnn.agents.offline.snapshots import OfflineSession, load_checkpoint, load_settings, new_session
 from rl_larnn.agents.results import versions
-from rl_larnn.agents.runs import CONFIG, RESULT, create_folder, refuse_existing, reopen, write_json
+from rl_larnn.agents.runs import (
+    CONFIG,
+    RESULT,
+    create_folder,
+    refuse_existing,
+    reopen,
+    training_alone,
+    write_json,
+)
 from rl_larnn.agents.snapshots import save_model
 from rl_larnn.envs import UnknownEnvironmentError
 from rl_larnn.envs.datasets import DatasetError
@@ -56,8 +64,9 @@ def train_offline(config: OfflineConfig, announce: Announce | None = None) -> Of
             session = new_session(Path(), settings)
         try:
             session.folder = create_folder(wanted, _title(settings.dataset), _name(settings), settings.run.seed)
-            write_json(session.folder / CONFIG, _record(settings))
-            return _run(session, config.progress_bar, announce, warnings)
+            with training_alone(session.folder):
+                write_json(session.folder / CONFIG, _record(settings))
+                return _run(session, config.progress_bar, announce, warnings)
         finally:
             session.env.close()
 
@@ -77,17 +86,17 @@ def resume_offline(
     :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
     """
     folder = Path(run_dir)
-    settings = load_settings(folder)
+    before = settings = load_settings(folder)
     if updates is not None:
         settings = replace(settings, plan=replace(settings.plan, updates=updates))
     if device is not None:
         settings = replace(settings, run=replace(settings.run, device=device))
-    with threads(settings.run.threads):
+    with threads(settings.run.threads), training_alone(folder):
         compile_kernels(pick_device(settings.run.device), progress_bar)
         with _told_in_one_line():
             session = load_checkpoint(folder, settings)
         try:
-            reopen(folder, "updates", session.learner.updates, settings.plan.updates)
+            reopen(folder, "updates", session.learner.updates, settings.plan.updates, before.plan.updates)
             write_json(folder / CONFIG, _record(settings))
             return _run(session, progress_bar, announce, [])
         finally:
