@@ -38,6 +38,8 @@ def memory_name(memory: str | type[Memory]) -> str:
         if memory not in BASELINES:
             memory_class(memory)
         return memory
+    if not isinstance(memory, type):
+        raise UserError(f"expected the name of a memory or a subclass of rl_larnn.memory.Memory, got {memory!r}")
     for name, known in MEMORIES.items():
         # A name that the user registered would be unknown to the process that loads the run.
         if known is memory and memory.__module__.startswith("rl_larnn."):

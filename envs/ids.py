@@ -57,8 +57,10 @@ def make(name: str, **kwargs: Any) -> gym.Env:
 def _import(module: str, name: str) -> None:
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        raise UnknownEnvironmentError(f"cannot import module {module!r} named in {name!r}: {error}") from error
+    except Exception as error:  # a module of the user's own may fail in any way
+        raise UnknownEnvironmentError(
+            f"cannot import module {module!r} named in {name!r}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _newest_version(env_id: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,19 @@ def test_two_processes_may_write_the_same_copy(tmp_path: Path, monkeypatch: pyte
     save_dataset(dataset, tmp_path / "copy")
     assert_same(open_dataset(tmp_path / "copy"), dataset)
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_a_copy_that_another_process_is_replacing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = write_d4rl(tmp_path / "a.hdf5", random_dataset([4]).episodes), save_dataset
+
+    def overtaken(dataset: Dataset, folder: Path, key: Any) -> None:
+        real(dataset, folder, key)
+        shutil.rmtree(folder)  # the other one has just moved it out of its way
+
+    monkeypatch.setattr(cache, "save_dataset", overtaken)
+    assert_same(load_cached(path), load_dataset(path))
 
 
 @pytest.mark.parametrize(

@@ -149,12 +149,18 @@ NAN[3] = np.nan
             "episode 1: observations: expected finite numbers, got NaN or infinity at step 0 of (2",
         ),
         ({"rewards": NAN[:, 0]}, "episode 1: rewards: expected finite numbers, got NaN or infinity at step 0 of (2,)"),
+        (
+            {"rewards": np.array([0, 0, 0, -1e200, 0])},
+            "episode 1: rewards: expected numbers that 32 bits can hold, up to 3.4e+38, got 1.0e+200",
+        ),
         ({"terminals": np.full(5, 2)}, "terminals: expected truth values, 0 or 1, got others in shape (5,)"),
         ({"actions": np.array([b"a"] * 5)}, "actions: expected numbers, got dtype |S1 of shape (5,)"),
         (
             {"actions": np.array([0, 1, -1, 0, 1])},
             "episode 0: actions: expected choices of Discrete(2), got -1 at step 2",
         ),
+        ({"actions": np.full(5, -1)}, "actions: expected whole numbers from 0 up, got at most -1"),
+        ({"observations": np.array([[0, -2]] * 5)}, "observations: expected whole numbers from 0 up, got at most -2"),
         ({"terminals": np.zeros(5), "timeouts": np.zeros(5)}, "expected the end of at least one episode, got 5 steps"),
     ],
 )

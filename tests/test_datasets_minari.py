@@ -232,8 +232,9 @@ def test_damaged_metadata_and_data_are_told(store: Path) -> None:
     with pytest.raises(DatasetError, match="test/a-v0, episode 0: expected observations"):
         load_dataset("test/a-v0")
     (folder / "data" / "metadata.json").write_text("{")
-    with pytest.raises(DatasetError, match="cannot read the metadata of the dataset test/a-v0"):
-        load_dataset("test/a-v0")
+    for name in ("test/a-v0", "test/a"):
+        with pytest.raises(DatasetError, match="cannot read the metadata of the dataset test/a-v0"):
+            load_dataset(name)
 
 
 def test_spaces_that_no_learner_reads_are_refused(store: Path) -> None:

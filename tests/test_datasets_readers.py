@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
+import gymnasium as gym
 import numpy.testing as npt
 import pytest
 from hypothesis import given
@@ -14,10 +16,13 @@ from rl_larnn.envs.datasets import (
     Dataset,
     DatasetError,
     load_dataset,
+    read_minari,
     store_minari,
 )
 from tests.dataset_cases import (
+    PUSHES,
     SPACES,
+    VECTOR,
     assert_same_episodes,
     random_dataset,
     some_episodes,
@@ -59,6 +64,21 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
                 patch.setitem(__import__("sys").modules, part, None)
             with pytest.raises(DatasetError, match=rf"datasets need {module}: pip install 'rl-larnn\[offline\]'"):
                 load_dataset(call)
+
+
+def test_the_limit_of_steps_is_part_of_the_environment(store: Path) -> None:
+    """Written by Minari's own tools, from an environment with another limit than the registered one."""
+    dataset = random_dataset([7, 7], 0, VECTOR, PUSHES, env_id="CartPole-v1")
+    folder = store_minari(dataset, "test/a-v0")
+    for limit, kwargs in ((7, {"max_episode_steps": 7}), (None, {})):
+        with gym.make("CartPole-v1", max_episode_steps=limit) as env:
+            spec = env.spec.to_json()  # type: ignore[union-attr]
+        path = folder / "data" / "metadata.json"
+        metadata = json.loads(path.read_text())
+        metadata.pop("rl_larnn", None)
+        path.write_text(json.dumps({**metadata, "env_spec": spec}))
+        found = read_minari("test/a-v0")
+        assert (found.env_id, dict(found.env_kwargs)) == ("CartPole-v1", kwargs)
 
 
 def test_a_set_without_references_or_environment(store: Path) -> None:

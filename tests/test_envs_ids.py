@@ -1,6 +1,7 @@
 """Names: short forms resolve without a warning, foreign ids pass, unknown ones are answered with the nearest."""
 
 import re
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -64,6 +65,13 @@ def test_names_like_nothing_get_our_list(name: str) -> None:
     with pytest.raises(UnknownEnvironmentError, match="ours are CartPole-POMDP, "):
         resolve_id(name)
     assert find_task(name) is None
+
+
+def test_a_module_that_fails_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_tasks.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownEnvironmentError, match="'broken_tasks:Env-v0': ZeroDivisionError: division by zero"):
+        resolve_id("broken_tasks:Env-v0")
 
 
 def test_module_that_cannot_be_imported() -> None:

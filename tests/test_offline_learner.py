@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -145,6 +146,24 @@ def test_the_critic_is_told_what_rewards_will_be_worth_online() -> None:
     assert learner_of(dataset, replace(plan, value_coef=0.0))._values is None
 
 
+@pytest.mark.parametrize("terminated", [False, True])
+@pytest.mark.parametrize("truncated", [False, True])
+def test_what_an_episode_was_worth_is_known_if_it_came_to_its_end(terminated: bool, truncated: bool) -> None:
+    (episode,) = random_dataset([4], action_space=PUSHES).episodes
+    episode = replace(episode, terminated=terminated, truncated=truncated)
+    dataset = random_dataset([4], action_space=PUSHES).with_episodes([episode])
+    learner = learner_of(dataset, OfflinePlan(value_coef=1.0, batches="episodes", batch_size=1))
+    assert np.isfinite(learner._values).tolist() == [terminated] * 4
+
+
+def test_rewards_that_never_change_are_left_as_they_are() -> None:
+    dataset = random_dataset([6, 4], action_space=PUSHES)
+    dataset.columns.rewards[:] = 0.0
+    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), RECIPE)]))
+    fit_statistics(env, dataset, RECIPE, 0.9)
+    npt.assert_allclose(env.normalize_reward(np.array([1.0, 0.5])), [1.0, 0.5], rtol=1e-6)
+
+
 def test_discounted_sums_by_hand() -> None:
     dataset = random_dataset([3, 2])
     dataset.columns.rewards[:] = [1, 2, 4, 10, 20]
@@ -188,9 +207,10 @@ def test_what_never_changes_in_the_data_is_not_blown_up() -> None:
 
 def test_the_learning_rate_rises_and_falls() -> None:
     plan = OfflinePlan(updates=100, learning_rate=Linear(1.0, 0.0), warmup=0.1)
-    rates = [plan.rate(done) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
-    npt.assert_allclose(rates, [0, 0.475, 0.9, 0.45, 0])
-    assert OfflinePlan(learning_rate=0.3, warmup=0.0).rate(0.0) == 0.3
+    rates = [plan.rate(done) for done in (0, 4, 9, 10, 55, 99)]
+    npt.assert_allclose(rates, [0.1, 0.5 * 0.96, 0.91, 0.9, 0.45, 0.01])
+    assert OfflinePlan(learning_rate=0.3, warmup=0.0).rate(0) == 0.3
+    assert OfflinePlan(updates=1, learning_rate=Linear(0.3)).rate(0) == 0.3, "the only update is one"
 
 
 @pytest.mark.parametrize(
@@ -200,12 +220,16 @@ def test_the_learning_rate_rises_and_falls() -> None:
         ({"seq_len": 2.5}, "seq_len must be a whole number of at least 1, got 2.5"),
         ({"batches": "rows"}, "batches must be streams, windows or episodes, got 'rows'"),
         ({"best": 0.0}, "best, a share of the steps, must be above 0 and at most 1, got 0.0"),
-        ({"learning_rate": -1.0}, "learning_rate must be above 0, got -1.0"),
+        ({"best": "0.5"}, "best must be a number, got '0.5'"),
+        ({"learning_rate": -1.0}, "learning_rate must be a number above 0 or linear(start, end), got -1.0"),
+        ({"learning_rate": "x"}, "learning_rate must be a number above 0 or linear(start, end), got 'x'"),
+        ({"learning_rate": Linear(-1.0)}, "learning_rate must go from 0 or more to 0 or more, got linear(-1.0, 0.0)"),
+        ({"learning_rate": Linear(0.0)}, "learning_rate must go from 0 or more to 0 or more, got linear(0.0, 0.0)"),
         ({"warmup": 1.0}, "a warmup from 0 to below 1"),
     ],
 )
 def test_impossible_plans_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=re.escape(message)):
         OfflinePlan(**changes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from inspect import signature
@@ -15,11 +16,13 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation import video
+from rl_larnn.agents.evaluation.comparison import read_run
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.evaluation.plots import read_curves
 from rl_larnn.agents.logs import CURVE
 from rl_larnn.agents.offline import learning, resume_offline, train_offline
-from rl_larnn.agents.offline.config import resolve_offline
+from rl_larnn.agents.offline.config import load_data, resolve_offline
 from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.offline.snapshots import load_settings
 from rl_larnn.agents.overrides import apply_settings
@@ -51,6 +54,18 @@ def test_a_run_leaves_all_that_runs_leave(inside: Path) -> None:
     assert len(rows) == 13 and {"train/loss", "train/imitation_loss", "eval/normalized_score", "time/updates"} <= set(
         rows[0].split(",")
     )
+
+
+def test_a_trial_stands_on_the_line_of_its_update(inside: Path) -> None:
+    """Every second update has a line, and every third a trial."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "_LINES", 5)
+        run = train_offline(config(updates=10, eval_freq=3))
+    with (run.folder / CURVE).open() as file:
+        lines = {int(row["time/updates"]): row["eval/mean_reward"] for row in csv.DictReader(file)}
+    tried = dict(map(tuple, run.result.trials))
+    assert list(lines) == [2, 3, 4, 6, 8, 9, 10] and list(tried) == [3, 6, 9, 10]
+    assert {updates: float(mean) for updates, mean in lines.items() if mean} == pytest.approx(tried)
 
 
 def test_the_agent_of_a_run_is_loaded_and_evaluated_like_any_other(inside: Path) -> None:
@@ -145,9 +160,14 @@ def test_the_transformer_reads_as_published(inside: Path) -> None:
     assert (run.settings.plan.batches, memory["context"], memory["tokens"]) == ("windows", 3, [2, 4, 2])
     cloned = train_offline(config(memory="transformer", settings=settings, updates=1, clone=True))
     assert cloned.settings.run.recipe.for_memory["transformer"]["tokens"] == [2, 4]
-    for left_out, tokens in ({"previous_action": False}, [2, 2]), ({"step_number": None}, [2, 4, 1]):
-        fewer = train_offline(config(memory="transformer", settings={**settings, **left_out}, updates=1))
-        assert fewer.settings.run.recipe.for_memory["transformer"]["tokens"] == tokens
+    for changes, tokens in (
+        ({"previous_action": False}, [2, 2]),
+        ({"step_number": None}, [2, 4, 1]),
+        ({"first_step_flag": True}, [2, 5, 2]),
+        ({"first_step_flag": True, "previous_action": False}, [2, 1, 2]),
+    ):
+        other = train_offline(config(memory="transformer", settings={**settings, **changes}, updates=1))
+        assert other.settings.run.recipe.for_memory["transformer"]["tokens"] == tokens
     merged = train_offline(config(memory="transformer", settings={**settings, "tokens": None}, updates=1))
     assert merged.settings.run.recipe.for_memory["transformer"]["tokens"] is None
 
@@ -218,13 +238,22 @@ def test_arguments_of_the_environment_are_laid_over_those_of_the_data(inside: Pa
         ({"settings": {"seq_length": 3}}, "unknown setting 'seq_length'; did you mean seq_len"),
         ({"settings": {"frame_stack": 2}}, "one observation at a time, got frame_stack=2"),
         ({"settings": {"heads": 3}, "memory": "aaren"}, "heads must divide hidden_size"),
+        ({"settings": {"target_return": 4}}, "target_return is no setting but an option of its own"),
+        ({"settings": {"updates": 5}}, "updates is given twice, as 12 and as the setting 5: leave one out"),
+        ({"settings": {"hidden_size": 0}}, "hidden_size must be at least 1, got 0"),
+        ({"settings": ["a=1"]}, "settings expects names and values, such as {'a': 1}, got ['a=1']"),
+        ({"env_kwargs": None}, "env_kwargs expects names and values, such as {'a': 1}, got None"),
+        ({"dataset": None}, "dataset expects an id or a path, got NoneType"),
+        ({"dataset": random_dataset([2])}, "dataset expects an id or a path, got Dataset; pass its name"),
+        ({"memory": 3}, "expected the name of a memory or a subclass of rl_larnn.memory.Memory, got 3"),
         ({"device": "tpu"}, "expected the device auto, cpu, cuda"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_made(inside: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as caught:
         train_offline(config(**changes))
+    assert re.search(message, str(caught.value)) or message in str(caught.value)
     assert not (inside / "runs").exists()
 
 
@@ -246,6 +275,37 @@ def test_a_target_far_outside_the_data_is_warned_of(inside: Path) -> None:
     told: list[list[str]] = []
     train_offline(config(target_return=50.0, updates=1), lambda settings, folder, warnings: told.append(warnings))
     assert re.fullmatch(r"the target return 50 is far outside of .*, whose episodes return -1 to 1 .*", told[0][0])
+
+
+def test_actions_that_the_environment_cuts_off_are_warned_of(inside: Path) -> None:
+    env = make("Pendulum-v1")
+    episodes = [random_episode(8, np.random.default_rng(0), env.observation_space, env.action_space) for _ in range(2)]
+    path, told = inside / "mine.hdf5", list[list[str]]()
+    for torque in (2.0 + 1e-6, 5.0):
+        actions = np.zeros((16, 1), np.float32)
+        actions[:4] = torque
+        write_d4rl(path, episodes, actions=actions)
+        train_offline(config(dataset=path, env="Pendulum-v1", updates=1), lambda *rest: told.append(rest[2]))
+    assert told[0] == [] and len(told[1]) == 1
+    assert re.match(r"25.0% of the actions of .*mine.hdf5, which go from 0 to 5, are outside of Box\(-2, 2", told[1][0])
+
+
+def test_episodes_of_a_file_are_cut_at_the_limit_of_the_environment_that_is_made(inside: Path) -> None:
+    env = make("CartPole-v1")
+    episode = random_episode(60, np.random.default_rng(0), env.observation_space, env.action_space)
+    path = write_d4rl(inside / "mine.hdf5", [episode], timeouts=None, terminals=np.zeros(60))
+    for limit, lengths in ((20, [20] * 3), (60, [60])):
+        asked = config(dataset=path, env="CartPole-v1", env_kwargs={"max_episode_steps": limit})
+        settings, _ = resolve_offline(asked)
+        assert load_data(settings).columns.lengths.tolist() == lengths
+        assert settings.run.recipe.step_number == lengths[0]
+
+
+def test_runs_that_learned_from_data_are_no_curves_over_steps(inside: Path) -> None:
+    folder = train_offline(config(updates=1)).folder
+    for read in (read_run, lambda one: read_curves([one])):
+        with pytest.raises(UserError, match=f"the run {folder} learned from data"):
+            read(folder)
 
 
 def test_evaluation_knows_the_data(

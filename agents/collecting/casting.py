@@ -61,7 +61,8 @@ def _scripted(config: CollectConfig, scripted: Behaviour | None, random: Behavio
         )
     if config.level.startswith("medium"):
         raise UserError(
-            f"a scripted behaviour is never {config.level}: use --level mixed with --quality, random or expert"
+            f"the behaviour of {stage.env_id} is scripted unless --agent names another, and never {config.level}: use "
+            "--level mixed with --quality, random or expert"
         )
     if config.deterministic or config.n_timesteps is not None:
         raise UserError("a scripted behaviour is perfect and never trained: leave out deterministic and n_timesteps")
@@ -72,6 +73,7 @@ def _trained(config: CollectConfig, stage: Stage, announce: Announce) -> Trained
     """The behaviour folder that was named, or the one that is kept for this environment, trained now if need be."""
     if config.agent is not None:
         return read_behaviour(config.agent)
+    _refuse_other_references(config, "a behaviour's training")
     env = stage.make()
     recipe = behaviour_recipe(stage.plain_id, env.action_space)
     env.close()
@@ -104,8 +106,7 @@ def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, s
             f"scale for {_with_arguments(stage.plain_id, stage.env_kwargs)}: name its {EXPERT} instead, or leave "
             "--agent out"
         )
-    if config.reference_episodes is not None and not config.deterministic:
-        raise UserError(f"the references of {trained.folder} are measured already: leave out reference_episodes")
+    _refuse_other_references(config, str(trained.folder))
     expert, medium = (_agent(trained.folder / name, config, stage) for name in (EXPERT, MEDIUM))
     keys = ("algorithm", "n_timesteps", "seed", "expert_steps", "medium_steps")
     record: dict[str, Any] = {"trained": {key: trained.record.get(key) for key in keys}}
@@ -114,6 +115,11 @@ def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, s
     if references is not None:
         record["reference_episodes"] = trained.record.get("reference_episodes")
     return Cast(random, expert, medium, open_dataset(trained.folder / REPLAY), references, record)
+
+
+def _refuse_other_references(config: CollectConfig, measured: str) -> None:
+    if config.reference_episodes is not None and not config.deterministic:
+        raise UserError(f"the references come with {measured}: leave out reference_episodes")
 
 
 def _with_arguments(env_id: object, arguments: Mapping[str, Any]) -> str:

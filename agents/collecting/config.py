@@ -70,6 +70,8 @@ class CollectConfig:
                 f"expected a seed of at least 0 and at least 1 reference episode, got {self.seed} and "
                 f"{self.reference_episodes}"
             )
+        if self.n_timesteps is not None and self.n_timesteps < 1:
+            raise UserError(f"n_timesteps must be at least 1, got {self.n_timesteps}")
         if self.expert is not None and (self.agent is None or self.level not in ("medium", "medium-expert")):
             raise UserError(
                 f"the expert {self.expert} belongs beside a medium agent, at the levels medium, medium-expert"

@@ -20,7 +20,7 @@ from rl_larnn.agents.config import Settings, TrainConfig, load_settings, resolve
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.memory_choice import memory_class
 from rl_larnn.agents.results import score
-from rl_larnn.agents.runs import RESULT, read_json
+from rl_larnn.agents.runs import RESULT, read_json, was_offline
 from rl_larnn.agents.values import format_value
 from rl_larnn.policies import MemoryActorCriticPolicy
 
@@ -58,9 +58,11 @@ class Trained:
 def read_run(folder: Path) -> Trained:
     """A run from its folder.
 
-    :raises UserError: if it is not a finished run
+    :raises UserError: if it is not a finished run, or one that learned from data
     """
     settings = load_settings(folder)
+    if was_offline(folder):
+        raise UserError(f"the run {folder} learned from data, which run_offline_suite.py compares; got it among others")
     if not (folder / RESULT).exists():
         raise UserError(f"the run {folder} is not finished; go on with: --resume {folder}")
     result = read_json(folder / RESULT, "the result of a run")

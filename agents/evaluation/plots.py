@@ -12,7 +12,7 @@ from rl_larnn.agents.checkpoint import STATE, find_checkpoint
 from rl_larnn.agents.config import load_settings
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
-from rl_larnn.agents.runs import read_json
+from rl_larnn.agents.runs import read_json, was_offline
 from rl_larnn.envs import find_task
 
 #: Points at which the curves of several seeds are compared.
@@ -28,6 +28,8 @@ def read_curves(folders: Sequence[Path]) -> tuple[str, dict[str, list[np.ndarray
     environments, curves = set(), defaultdict(list)
     for folder in folders:
         settings = load_settings(folder)
+        if was_offline(folder):
+            raise UserError(f"the run {folder} learned from data and has no curve over steps: see it in TensorBoard")
         curve = read_json(find_checkpoint(folder) / STATE, "the state of a run")["progress"]["curve"]
         if not curve:
             raise UserError(f"the run {folder} has no finished episode to plot yet")

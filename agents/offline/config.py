@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 from rl_larnn.agents.baselines import BASELINES
-from rl_larnn.agents.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.config import Settings, TrainConfig, refuse_no_mappings, resolve
 from rl_larnn.agents.environments import check_environment
 from rl_larnn.agents.errors import UserError
 from rl_larnn.agents.memory_choice import memory_name
@@ -25,6 +25,7 @@ from rl_larnn.envs.datasets import (
     DatasetError,
     References,
     ReturnRange,
+    actions_outside,
     best_episodes,
     check_environment_fits,
     far_target,
@@ -122,10 +123,11 @@ class OfflineSettings:
     facts: DataFacts
 
     def choices(self) -> dict[str, Any]:
-        """Every number of the training, and what the agent sees."""
+        """Every number of the training, what the agent sees, and the options of its policy and memory."""
         recipe = self.run.recipe
         cues = {key: getattr(recipe, key) for key in ("target_return", "previous_action", "step_number")}
-        return {**asdict(self.plan), "learning_rate": self.plan.learning_rate, **cues}
+        options = {**recipe.policy, **recipe.for_memory.get(self.run.memory, {})}
+        return {**asdict(self.plan), "learning_rate": self.plan.learning_rate, **cues, **options}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: that of an online run, so that all that reads runs reads this one too, and ``offline`` beside."""
@@ -149,16 +151,21 @@ def load_data(settings: OfflineSettings) -> Dataset:
     :raises DatasetError: if it is gone or damaged, or another than when the run began
     """
     run = settings.run
-    dataset = _load(settings.dataset, run.env)
+    dataset = _load(settings.dataset, run.env, run.env_kwargs)
     dataset = with_spaces_of(dataset, *check_environment(run.env, run.env_kwargs))
     if dataset.fingerprint != settings.facts.fingerprint:
         raise DatasetError(f"the dataset {settings.dataset} has changed since the run began: begin a new one")
     return dataset if settings.plan.best == 1 else best_episodes(dataset, settings.plan.best)
 
 
-def _load(name: str | Path, env_id: str | None, download: bool = False) -> Dataset:
+def _load(name: str | Path, env_id: str | None, env_kwargs: Mapping[str, Any], download: bool = False) -> Dataset:
     """A dataset; episodes of a file without timeouts end at the environment's limit of steps."""
-    limit = gym.spec(env_id.rpartition(":")[2]).max_episode_steps if env_id is not None and is_file(name) else None
+    limit = None
+    if is_file(name):
+        if env_id is not None:
+            limit = gym.spec(resolve_id(env_id).rpartition(":")[2]).max_episode_steps
+        if isinstance(asked := env_kwargs.get("max_episode_steps"), int):
+            limit = asked if asked > 0 else None  # Gymnasium's -1 is no limit
     return load_cached(name, download=download, max_episode_steps=limit)
 
 
@@ -168,12 +175,15 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     :return: the settings and warnings, one line each
     :raises UserError, DatasetError: for each mistake, on one line
     """
+    _refuse_other_types(config)
     if config.memory in BASELINES:
         raise UserError(f"offline learning takes a memory, got the baseline {config.memory!r}; without memory: none")
     if config.clone and config.target_return is not None:
         raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
+    if "target_return" in config.settings:
+        raise UserError("target_return is no setting but an option of its own (--target-return; --clone asks for none)")
     named = None if config.env is None else resolve_id(config.env)
-    dataset = _load(config.dataset, named, config.download).check()
+    dataset = _load(config.dataset, named, config.env_kwargs, config.download).check()
     env_id, env_kwargs = _environment(config, named, dataset)
     found = check_environment(env_id, env_kwargs)
     dataset = with_spaces_of(dataset, *found)
@@ -182,6 +192,9 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     recipe, plan = offline_recipe(env_id, memory, int(dataset.columns.lengths.max()))
     own = {"updates": config.updates, "best": config.best}
     planned, settings = split_settings(config.settings)
+    for key, value in own.items():
+        if value is not None and key in planned:
+            raise UserError(f"{key} is given twice, as {value} and as the setting {planned[key]}: leave one out")
     plan = replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None})
     target = None if config.clone else config.target_return
     if not config.clone and target is None:
@@ -205,8 +218,18 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
         raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
     name = str(Path(config.dataset).resolve()) if is_file(config.dataset) else dataset.name
     facts = DataFacts.of(dataset)
-    warning = None if target is None else far_target(dataset.name, facts.returns, target)
-    return OfflineSettings(run, name, plan, facts), [] if warning is None else [warning]
+    warnings = [
+        None if target is None else far_target(dataset.name, facts.returns, target),
+        actions_outside(dataset, found[1]),
+    ]
+    return OfflineSettings(run, name, plan, facts), [warning for warning in warnings if warning is not None]
+
+
+def _refuse_other_types(config: OfflineConfig) -> None:
+    if not isinstance(config.dataset, str | Path):
+        hint = "; pass its name" if isinstance(config.dataset, Dataset) else ""
+        raise UserError(f"dataset expects an id or a path, got {type(config.dataset).__name__}{hint}")
+    refuse_no_mappings(settings=config.settings, env_kwargs=config.env_kwargs)
 
 
 def _within_reach(dataset: Dataset) -> float:
@@ -231,10 +254,11 @@ def _as_published(memory: str, dataset: Dataset, shown: Mapping[str, Any], plan:
         return {}
     options: dict[str, Any] = {"context": plan.seq_len} if plan.batches == "windows" else {}
     if is_vector(dataset.observation_space):
-        action = action_cue_space(dataset.action_space).shape if shown["previous_action"] else ()
+        action = sum(action_cue_space(dataset.action_space).shape) if shown["previous_action"] else 0
+        action += bool(shown.get("first_step_flag"))
         # The return that is still to come goes with the time.
         wanted = sum(shown.get(cue) is not None for cue in ("target_return", "step_number"))
-        options["tokens"] = [*dataset.observation_space.shape, *action, *([wanted] if wanted else [])]
+        options["tokens"] = [size for size in (*dataset.observation_space.shape, action, wanted) if size]
     return options
 
 

@@ -27,7 +27,8 @@ from rl_larnn.upstream import PolicyState
 
 #: Where data are without noise, the deviation would shrink for ever and the gradients grow with it.
 MIN_LOG_STD = -3.0
-#: Of an episode that was cut off, the last steps are no measure of value: what weighs more than this is missing.
+#: Of an episode that did not come to its end, the last steps are no measure of value: what weighs more than this is
+#: missing.
 _MISSING = 0.1
 
 
@@ -64,7 +65,7 @@ class OfflineLearner:
         """One step of the optimiser; what is logged of it, still on the device."""
         policy = self.model.policy
         policy.set_training_mode(True)
-        rate = self.plan.rate((self.updates + 1) / self.plan.updates)
+        rate = self.plan.rate(self.updates)
         for group in policy.optimizer.param_groups:
             group["lr"] = rate
         loss, record = self._loss(self.batch())
@@ -133,12 +134,12 @@ def _flat(part: np.ndarray) -> np.ndarray:
 def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.ndarray:
     """(N,) what a critic should say at each step, in the scale of the rewards that it would learn from online.
 
-    NaN where too much is unknown, at the end of episodes that were cut off.
+    NaN where too much is unknown, towards the last step of episodes that did not come to their end.
     """
     returns = discounted_returns_to_go(dataset, gamma)
     if scale is not None:
         returns /= np.sqrt(scale.ret_rms.var + scale.epsilon)
     columns = dataset.columns
     left = (columns.starts + columns.lengths)[columns.numbers] - np.arange(dataset.steps)
-    returns[columns.truncated[columns.numbers] & (gamma**left > _MISSING)] = np.nan
+    returns[~columns.terminated[columns.numbers] & (gamma**left > _MISSING)] = np.nan
     return returns

@@ -45,8 +45,7 @@ def learn(session: OfflineSession, logger: Logger, progress_bar: bool) -> None:
             while learner.updates < total and interrupts.number is None:
                 lines.add(_update(learner))
                 bar.update()
-                trials.run_if_due()
-                lines.write_if_due(bar)
+                lines.write_if_due(bar, tried=trials.run_if_due())
                 if learner.updates - saved_at >= freq or time.monotonic() - saved_time >= CHECKPOINT_SECONDS:
                     refuse_divergence(learner)
                     save_checkpoint(session)
@@ -62,9 +61,12 @@ def learn(session: OfflineSession, logger: Logger, progress_bar: bool) -> None:
 def _update(learner: OfflineLearner) -> dict[str, torch.Tensor]:
     try:
         return learner.update()
-    except ValueError:  # PyTorch's distributions refuse parameters that are not numbers
+    except ValueError as error:  # PyTorch's distributions refuse parameters that are not numbers
         refuse_divergence(learner)
-        raise
+        raise UserError(
+            f"cannot learn from the batch of update {learner.updates + 1}: the agent's actions are no numbers; are "
+            "those of the data too large?"
+        ) from error
 
 
 def refuse_divergence(learner: OfflineLearner) -> None:
@@ -84,9 +86,10 @@ class _Lines:
     def add(self, record: dict[str, torch.Tensor]) -> None:
         self.records.append(record)
 
-    def write_if_due(self, bar: tqdm) -> None:  # type: ignore[type-arg]
+    def write_if_due(self, bar: tqdm, tried: bool) -> None:  # type: ignore[type-arg]
+        """:param tried: there is a trial of this update, which belongs on a line of its own."""
         learner, progress = self.session.learner, self.session.progress
-        if learner.updates % self.every and learner.updates != learner.plan.updates:
+        if learner.updates % self.every and learner.updates != learner.plan.updates and not tried:
             return
         means = {key: torch.stack([record[key] for record in self.records]).mean().item() for key in self.records[0]}
         self.records.clear()
@@ -113,10 +116,11 @@ class _Trials:
         self.every = max(session.learner.plan.updates // 10, 1) if asked is None else asked
         self._env: VecEnv | None = None
 
-    def run_if_due(self) -> None:
+    def run_if_due(self) -> bool:
+        """Whether there was a trial."""
         learner, progress = self.session.learner, self.session.progress
         if not self.every or (learner.updates % self.every and learner.updates != learner.plan.updates):
-            return
+            return False
         refuse_divergence(learner)
         with progress.paused():
             evaluation = evaluate(learner.model, self._environments(), EPISODES)
@@ -125,6 +129,7 @@ class _Trials:
         self.logger.record("eval/mean_ep_length", sum(evaluation.lengths) / len(evaluation.lengths))
         if learner.dataset.references is not None:
             self.logger.record("eval/normalized_score", float(learner.dataset.normalized_score(evaluation.mean)))
+        return True
 
     def _environments(self) -> VecEnv:
         run = self.session.settings.run

@@ -51,9 +51,15 @@ class OfflinePlan:
                 raise UserError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
         if self.batches not in BATCHES:
             raise UserError(f"batches must be {', '.join(BATCHES[:-1])} or {BATCHES[-1]}, got {self.batches!r}")
+        for name in ("best", "warmup", "max_grad_norm", "value_coef"):
+            if not fits(getattr(self, name), float):
+                raise UserError(f"{name} must be a number, got {getattr(self, name)!r}")
         rate = self.learning_rate
-        if not (isinstance(rate, Linear) or rate > 0):
-            raise UserError(f"learning_rate must be above 0, got {rate!r}")
+        if isinstance(rate, Linear):
+            if not (rate.start >= 0 and rate.end >= 0 and max(rate.start, rate.end) > 0):
+                raise UserError(f"learning_rate must go from 0 or more to 0 or more, got {rate}")
+        elif not (fits(rate, float) and rate > 0):
+            raise UserError(f"learning_rate must be a number above 0 or linear(start, end), got {rate!r}")
         if not 0 < self.best <= 1:
             raise UserError(f"best, a share of the steps, must be above 0 and at most 1, got {self.best!r}")
         if not 0 <= self.warmup < 1 or not self.max_grad_norm > 0 or not self.value_coef >= 0:
@@ -62,11 +68,11 @@ class OfflinePlan:
                 f"{self.warmup!r}, {self.max_grad_norm!r} and {self.value_coef!r}"
             )
 
-    def rate(self, done: float) -> float:
-        """The learning rate when this share of the updates is done."""
+    def rate(self, done: int) -> float:
+        """The learning rate of the update that comes after this many."""
         rate = self.learning_rate
-        full = rate.schedule()(1 - done) if isinstance(rate, Linear) else float(rate)
-        return full * min(1.0, done / self.warmup) if self.warmup else full
+        full = rate.schedule()(1 - done / self.updates) if isinstance(rate, Linear) else float(rate)
+        return full * min(1.0, (done + 1) / self.updates / self.warmup) if self.warmup else full
 
     def sampler(self, dataset: Dataset, seed: int) -> Sampler:
         """What hands out the batches."""

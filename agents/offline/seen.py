@@ -67,8 +67,13 @@ def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: f
         for statistics, values in _pairs(env, seen):
             statistics.update(values[0].astype(np.float64))
     for statistics, _ in _pairs(env, {}) if env.norm_obs else ():
-        statistics.var = np.where(statistics.var < _CONSTANT, 1.0, statistics.var)
+        _leave_constants(statistics)
     env.ret_rms.update(running_returns(dataset, gamma))
+    _leave_constants(env.ret_rms)
+
+
+def _leave_constants(statistics: RunningMeanStd) -> None:
+    statistics.var = np.where(statistics.var < _CONSTANT, 1.0, statistics.var)
 
 
 def _pairs(env: VecNormalize, seen: Any) -> list[tuple[RunningMeanStd, Any]]:

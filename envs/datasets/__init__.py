@@ -2,7 +2,13 @@
 
 from rl_larnn.envs.datasets.behaviour import Behaviour, Policy, mixed_behaviour, random_behaviour
 from rl_larnn.envs.datasets.cache import load_cached, open_dataset, save_dataset
-from rl_larnn.envs.datasets.checks import ReturnRange, check_environment_fits, far_target, target_range
+from rl_larnn.envs.datasets.checks import (
+    ReturnRange,
+    actions_outside,
+    check_environment_fits,
+    far_target,
+    target_range,
+)
 from rl_larnn.envs.datasets.collecting import Amount, collect, episode_seed
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.d4rl import load_d4rl, with_spaces_of
@@ -38,6 +44,7 @@ __all__ = [
     "StreamSampler",
     "WindowSampler",
     "Windows",
+    "actions_outside",
     "best_episodes",
     "check_environment_fits",
     "collect",

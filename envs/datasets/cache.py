@@ -58,13 +58,17 @@ def load_cached(
         except DatasetError:
             pass  # not there, of an older source, or cut short: it is only a copy
     dataset = load_dataset(name, download, limit)
+    key = _key(source, limit)
     try:
-        save_dataset(dataset, place, _key(source, limit))
+        save_dataset(dataset, place, key)
     except DatasetError:
         if folder is not None:
             raise
         return dataset
-    return open_dataset(place)
+    try:
+        return open_dataset(place, key)
+    except DatasetError:
+        return dataset  # another process is putting its own copy in this place
 
 
 def save_dataset(dataset: Dataset, folder: str | Path, key: Any = None) -> None:

@@ -12,6 +12,8 @@ from rl_larnn.envs.spaces import same_form, shown
 
 #: How far beyond the returns of the data a target may be: in widths of their range, and in sizes of their largest.
 _BEYOND_RANGE, _BEYOND_SIZE = 0.5, 0.1
+#: How far beyond its bounds a number may be by having been rounded.
+_ROUNDING = 1e-4
 
 
 def check_environment_fits(dataset: Dataset, observation_space: gym.Space, action_space: gym.Space, name: str) -> None:
@@ -63,6 +65,21 @@ def far_target(name: str, returns: ReturnRange, target: float) -> str | None:
     return (
         f"the target return {target:g} is far outside of {name}, whose episodes return {returns.lowest:g} to "
         f"{returns.highest:g} (mean {returns.mean:g})"
+    )
+
+
+def actions_outside(dataset: Dataset, action_space: gym.Space) -> str | None:
+    """A warning if there are actions beyond the bounds of an environment, which would cut them off; else None."""
+    actions = dataset.columns.actions
+    if not isinstance(action_space, spaces.Box) or actions.shape[1:] != action_space.shape:
+        return None
+    low, high = (bound.astype(np.float64) for bound in (action_space.low, action_space.high))
+    inside = (actions >= low - _ROUNDING) & (actions <= high + _ROUNDING)
+    if inside.all():
+        return None
+    return (
+        f"{1 - inside.mean():.1%} of the actions of {dataset.name}, which go from {actions.min():g} to "
+        f"{actions.max():g}, are outside of {shown(action_space)}, where the environment cuts them off"
     )
 
 

@@ -27,7 +27,10 @@ class Amount:
     def __post_init__(self) -> None:
         given = [value for value in (self.episodes, self.steps) if value is not None]
         if len(given) != 1 or given[0] < 1:
-            raise DatasetError(f"expected a positive number of either episodes or steps, got {self}")
+            raise DatasetError(
+                f"expected a positive number of either episodes or steps, got episodes={self.episodes} and "
+                f"steps={self.steps}"
+            )
 
     def reached(self, episodes: int, steps: int) -> bool:
         """Whether this is enough."""

@@ -55,8 +55,8 @@ def load_d4rl(
     if len(ends) == 0:
         raise DatasetError(f"{path}: terminals, timeouts: expected the end of at least one episode, got {steps} steps")
     whole = int(ends[-1]) + 1
-    observation_space = observation_space or _observation_space(raw["observations"])
-    action_space = action_space or _action_space(raw["actions"])
+    observation_space = observation_space or _observation_space(path, raw["observations"])
+    action_space = action_space or _action_space(path, raw["actions"])
     seen = in_dtype_of(observation_space, raw["observations"], f"{path}: observations")
     following = raw.get("next_observations")
     columns = Columns(
@@ -187,23 +187,24 @@ def _timeouts(path: Path, raw: dict[str, np.ndarray], limit: int | None) -> np.n
     return timeouts
 
 
-def _observation_space(array: np.ndarray) -> gym.Space:
+def _observation_space(path: Path, array: np.ndarray) -> gym.Space:
     if array.dtype.kind == "f":
         return spaces.Box(-np.inf, np.inf, array.shape[1:], array.dtype.type)
     if array.dtype == np.uint8 and array.ndim > 2:
         return spaces.Box(0, 255, array.shape[1:], np.uint8)
-    return _choices(array)
+    return _choices(path, "observations", array)
 
 
-def _action_space(array: np.ndarray) -> gym.Space:
+def _action_space(path: Path, array: np.ndarray) -> gym.Space:
     if array.dtype.kind == "f":
         inside = bool((np.abs(array) <= 1).all())
         return spaces.Box(-1.0 if inside else -np.inf, 1.0 if inside else np.inf, array.shape[1:], array.dtype.type)
-    return _choices(array)
+    return _choices(path, "actions", array)
 
 
-def _choices(array: np.ndarray) -> gym.Space:
+def _choices(path: Path, key: str, array: np.ndarray) -> gym.Space:
     """Whole numbers from 0 up: Discrete for one at a time, MultiDiscrete for several."""
-    if array.ndim == 1:
-        return spaces.Discrete(int(array.max()) + 1)
-    return spaces.MultiDiscrete(array.max(0).astype(np.int64) + 1)
+    highest = array.max(0)
+    if np.min(highest) < 0:  # where only some are, the step is told when the data are checked
+        raise DatasetError(f"{path}: {key}: expected whole numbers from 0 up, got at most {np.min(highest)}")
+    return spaces.Discrete(int(highest) + 1) if array.ndim == 1 else spaces.MultiDiscrete(highest.astype(np.int64) + 1)

@@ -9,6 +9,9 @@ import numpy as np
 
 from rl_larnn.envs.datasets.errors import DatasetError
 
+#: Learners calculate with 32 bits.
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, eq=False)
 class Episode:
@@ -90,7 +93,7 @@ def numbers(values: object, key: str) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, key: str) -> None:
-    """Looks for NaN and infinity.
+    """Looks for NaN and infinity, and for what becomes infinite in 32 bits.
 
     Raises:
         DatasetError: there is one, with the first step at which it is found.
@@ -98,3 +101,5 @@ def check_finite(array: np.ndarray, key: str) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))
         raise DatasetError(f"{key}: expected finite numbers, got NaN or infinity at step {bad[0]} of {array.shape}")
+    if array.dtype == np.float64 and array.size and (largest := np.abs(array).max()) > _LARGEST:
+        raise DatasetError(f"{key}: expected numbers that 32 bits can hold, up to {_LARGEST:.1e}, got {largest:.1e}")

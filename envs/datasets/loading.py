@@ -50,11 +50,20 @@ def resolve_dataset(name: str, download: bool = False) -> str:
             return name
         raise _unknown(name, namespace, local)
     versions = [(parse_id(known)[2] or 0, known) for known in local if known.rpartition("-v")[0] == name]
+    if not versions:
+        versions = _damaged(name)
     if not versions and download:
         raise DatasetError(f"expected a dataset id with its version to download it, such as {name}-v0, got {name!r}")
     if not versions:
         raise _unknown(name, namespace, local)
     return max(versions)[1]
+
+
+def _damaged(name: str) -> list[tuple[int, str]]:
+    """Versions that are in the store and in no list of Minari's; whoever reads them says what is wrong with them."""
+    folder = dataset_folder(name)
+    numbers = [other.name.removeprefix(f"{folder.name}-v") for other in folder.parent.glob(f"{folder.name}-v*")]
+    return [(int(number), f"{name}-v{number}") for number in numbers if number.isdecimal()]
 
 
 def _unknown(name: str, namespace: str | None, local: list[str]) -> DatasetError:

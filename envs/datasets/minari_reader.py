@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, check_supported, in_dtype_of
@@ -36,7 +37,7 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
     metadata = source.storage.metadata
     record = dict(metadata.get(RECORD, {}))
     spec = source.env_spec
-    env_kwargs = record.pop("env_kwargs", {} if spec is None else spec.kwargs)
+    env_kwargs = record.pop("env_kwargs", {} if spec is None else _arguments(spec))
     env_id = record.pop("env_id", None if spec is None else spec.id)
     low, high = metadata.get("ref_min_score"), metadata.get("ref_max_score")
     made_by = {key: metadata[key] for key in ("algorithm_name", "description") if key in metadata}
@@ -50,6 +51,14 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
         env_kwargs=env_kwargs,
         metadata={**made_by, **record},
     ).check()
+
+
+def _arguments(spec: EnvSpec) -> dict[str, Any]:
+    """What an environment was made with, its limit of steps included where that is not the registered one."""
+    registered = gym.registry.get(spec.id)
+    if registered is None or registered.max_episode_steps == spec.max_episode_steps:
+        return dict(spec.kwargs)
+    return {**spec.kwargs, "max_episode_steps": spec.max_episode_steps}
 
 
 def read_record(dataset_id: str) -> dict[str, Any]:
