@@ -26,10 +26,14 @@ class Memory(nn.Module, ABC):
 
     :param input_size: I, features per step
     :param output_size: O, features of each output
+    :raises ValueError: if there are none of either
     """
 
     def __init__(self, input_size: int, output_size: int) -> None:
         super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", output_size)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
         # Spaces hand out NumPy integers, which torch layers refuse.
         self.input_size = int(input_size)
         self.output_size = int(output_size)

@@ -20,7 +20,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--env", required=True, help="what the learner will see; a masked task is stored unmasked too")
     parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--level", choices=LEVELS, help="default expert; mixed: expert or random, by --quality")
-    parser.add_argument("--agent", help="run or behaviour folder, SB3 archive, or scripted; default: one is trained")
+    parser.add_argument(
+        "--agent", help="run or behaviour folder, SB3 archive, or scripted; default: a script, else one is trained"
+    )
     parser.add_argument("--expert", help="the expert, where --agent is medium")
     parser.add_argument("--quality", type=float, help="share of good episodes at the level mixed (0.5)")
     parser.add_argument("--episodes", type=int, help="whole episodes to collect")
@@ -30,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--deterministic", action="store_true", help="likeliest actions instead of sampled ones")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index> (cpu)")
     parser.add_argument("-n", "--n-timesteps", type=int, help="training steps of a behaviour, if one is trained")
-    parser.add_argument("--reference-episodes", type=int, help="behind each reference return (100)")
+    parser.add_argument("--reference-episodes", type=int, help="behind each reference return of --agent (100)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     return parser.parse_args()
 

@@ -40,10 +40,12 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     seed = arguments.seed
     if seed is not None and not 0 <= seed < 2**32 - arguments.episodes:
         raise UserError(f"seed must be at least 0 and well below 2**32, got {seed}")
-    if arguments.stochastic:
-        # Loading has seeded the actions as in training.
-        set_random_seed(run.settings.seed if seed is None else seed)
     deterministic = not arguments.stochastic
+    # Before episodes are played for minutes: a package for it may be missing.
+    video = record_video(run, seed, deterministic, arguments.target_return) if arguments.video else None
+    if arguments.stochastic:
+        # Loading, and perhaps a video, has seeded the actions otherwise.
+        set_random_seed(run.settings.seed if seed is None else seed)
     facts = data_facts(run.folder)
     target = arguments.target_return
     if facts is not None and target is not None and (far := far_target("the data", facts.returns, target)):
@@ -52,8 +54,8 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     evaluation = evaluate(run.model, make, arguments.episodes, deterministic)
     references = None if facts is None else facts.references
     report(run, evaluation, references, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
-    if arguments.video:
-        print(f"video: {record_video(run, seed, deterministic, arguments.target_return)}")
+    if video is not None:
+        print(f"video: {video}")
 
 
 def report(run: LoadedRun, evaluation: Evaluation, references: References | None, wiped: Evaluation) -> None:

@@ -188,3 +188,10 @@ def test_the_heads_of_aaren_begin_with_half_lives_up_to_the_horizon() -> None:
     assert half_lives[-1] == pytest.approx(-np.log(2), rel=1e-5)  # what is a step older counts for more
     assert Aaren(3).blocks.layers[0].attention.decay(None)[-2].item() == pytest.approx(0.005, rel=1e-5)
     assert message(ValueError, Aaren, 3, horizon=0.5) == "horizon must be at least 1 step, or None, got 0.5"
+
+
+@pytest.mark.parametrize("size", [0, -3])
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_memory_has_a_width(name: str, size: int) -> None:
+    with pytest.raises(ValueError, match=f"hidden_size must be at least 1, got {size}"):
+        MEMORIES[name](6, hidden_size=size)  # type: ignore[call-arg]

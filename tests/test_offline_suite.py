@@ -21,7 +21,7 @@ from rl_larnn.agents.offline.suite.run import run_offline_suite
 from rl_larnn.agents.offline.suite.sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
 from rl_larnn.agents.runs import RESULT
 from rl_larnn.agents.suite.job import execute
-from rl_larnn.envs.datasets import local_ids
+from rl_larnn.envs.datasets import DatasetError, local_ids
 from tests.dataset_cases import store_in
 from tests.script_cases import Call, caller
 
@@ -70,7 +70,10 @@ def test_every_set_is_what_its_collection_makes(name: str) -> None:
         offline_suite("quik")
 
 
-def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
+def test_runs_are_done_once_and_tabled(inside: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: str) -> None:
+        raise DatasetError("damaged")
+
     told: list[str] = []
     collect_missing([RECALL], told.append)
     collect_missing([RECALL], told.append)
@@ -78,6 +81,10 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
     other = replace(RECALL, config=replace(RECALL.config, episodes=31))
     with pytest.raises(UserError, match=f"{RECALL.id} was collected with episodes=30, the suite wants episodes=31: re"):
         collect_missing([other], told.append)
+    with monkeypatch.context() as patch:
+        patch.setattr("rl_larnn.agents.offline.suite.sets.read_record", damaged)
+        with pytest.raises(UserError, match="damaged"):
+            collect_missing([RECALL], told.append)
     jobs = offline_jobs([RECALL], ["gru", "bc-best-10%"], [0, 1])
     assert [job.name for job in jobs] == [
         f"{RECALL.id}, {name}, seed {s}" for s in (0, 1) for name in ("gru", "bc-best-10%")

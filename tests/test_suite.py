@@ -91,6 +91,7 @@ def test_every_run_has_a_folder_of_its_own() -> None:
         (["gur"], [0], "did you mean gru"),
         (["gru", "gru"], [0], "once"),
         (["gru"], [1, 1], "once"),
+        (["gru"], [0, -1], "expected seeds of at least 0, got 0, -1"),
         ([], [0], "at least"),
     ],
 )

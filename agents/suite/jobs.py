@@ -67,9 +67,11 @@ def jobs_of(suite: Suite, memories: Iterable[str], seeds: Iterable[int]) -> list
 
 
 def check_once(names: list[str], seeds: list[int]) -> None:
-    """:raises UserError: if a contender or a seed is named twice, or none is."""
+    """:raises UserError: if a contender or a seed is named twice, or none is; for a seed below 0."""
     for values in (names, seeds):
         if len(set(values)) < len(values):
             raise UserError(f"expected each memory and seed once, got {', '.join(map(str, values))}")
+    if any(seed < 0 for seed in seeds):
+        raise UserError(f"expected seeds of at least 0, got {', '.join(map(str, seeds))}")
     if not (names and seeds):
         raise UserError("expected at least one memory and one seed, got none")
