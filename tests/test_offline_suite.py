@@ -140,9 +140,9 @@ def test_the_summary_by_hand() -> None:
 
 
 def test_the_page_by_hand(tmp_path: Path) -> None:
-    records = [record(RECALL.id, "gru", 0, 90.0), record(RECALL.id, "gru", 1, 70.0), record(RECALL.id, "bc", 0, 12.5)]
+    records = [record(RECALL.id, "gru", 0, 90.0), record(RECALL.id, "gru", 1, 70.0), record(RECALL.id, "bc", 0, -0.02)]
     page = write_offline_page(tmp_path, [RECALL], records, "A page", "python x").read_text()
-    assert f"| {RECALL.id} | 6 | **80.0** (70.0) | 12.5 |" in page
+    assert f"| {RECALL.id} | 6 | **80.0** (70.0) | 0.0 |" in page
     assert "| `gru` | 10 | 99 |" in page and "Seeds 0, 1; a machine; revisions abc." in page and "python x" in page
 
 

@@ -73,7 +73,7 @@ def summary(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str
             means = [_mean(records, one, name) for one in sets if one.kind == kind and _of(records, [one])]
             whole = [mean for mean in means if mean is not None]
             # A mean over fewer datasets than the others' would say nothing beside theirs.
-            cells.append(f"{np.mean(whole):.1f}" if len(whole) == len(means) else MISSING)
+            cells.append(f"{np.mean(whole):z.1f}" if len(whole) == len(means) else MISSING)
         rows.append([f"`{name}`", *cells])
     return markdown_table(["mean score over datasets", *kinds], rows)
 
@@ -83,13 +83,13 @@ def _scores(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str
     for one in sets:
         means = [_mean(records, one, name) for name in names]
         best = max(
-            f"{mean:.1f}" for mean in means if mean is not None and mean == max(m for m in means if m is not None)
+            f"{mean:z.1f}" for mean in means if mean is not None and mean == max(m for m in means if m is not None)
         )
         cells = []
         for name, mean in zip(names, means, strict=True):
             own = [record.score for record in _of(records, [one]) if record.contender == name]
-            shown = MISSING if mean is None else f"**{mean:.1f}**" if f"{mean:.1f}" == best else f"{mean:.1f}"
-            cells.append(f"{shown} ({min(own):.1f})" if len(own) > 1 else shown)
+            shown = MISSING if mean is None else f"**{mean:z.1f}**" if f"{mean:z.1f}" == best else f"{mean:z.1f}"
+            cells.append(f"{shown} ({min(own):z.1f})" if len(own) > 1 else shown)
         rows.append([one.id, str(one.updates), *cells])
     return markdown_table(["dataset", "updates", *(f"`{name}`" for name in names)], rows)
 
