@@ -69,7 +69,7 @@ def far_target(name: str, returns: ReturnRange, target: float) -> str | None:
 
 
 def actions_outside(dataset: Dataset, action_space: gym.Space) -> str | None:
-    """A warning if there are actions beyond the bounds of an environment, which would cut them off; else None."""
+    """A warning if there are actions beyond the bounds of an environment, to which an agent's are cut; else None."""
     actions = dataset.columns.actions
     if not isinstance(action_space, spaces.Box) or actions.shape[1:] != action_space.shape:
         return None
@@ -79,7 +79,7 @@ def actions_outside(dataset: Dataset, action_space: gym.Space) -> str | None:
         return None
     return (
         f"{1 - inside.mean():.1%} of the actions of {dataset.name}, which go from {actions.min():g} to "
-        f"{actions.max():g}, are outside of {shown(action_space)}, where the environment cuts them off"
+        f"{actions.max():g}, are outside of {shown(action_space)}, to which those of the agent are cut"
     )
 
 
