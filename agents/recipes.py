@@ -171,6 +171,8 @@ RECIPES: dict[str, Recipe] = {
             # Cosine and sine are of size one as they are; a running scale changes as the pole comes to stand upright.
             "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4), "normalize_observations": False},
             "gru": {"normalize_observations": False},
+            # Where cells could add up, most of LARNN's agents never learned to swing up (docs/results/ablations.md).
+            "larnn": {"bounded": True},
         },
     ),
     "MountainCar-POMDP-v0": Recipe(
@@ -196,7 +198,7 @@ RECIPES: dict[str, Recipe] = {
             "sde_sample_freq": 8,
         },
         policy={**_SMALL_POLICY, "activation_fn": "tanh", "log_std_init": 0.0},
-        for_memory={"all": {"hidden_size": 32}},
+        for_memory={"all": {"hidden_size": 32}, "larnn": {"bounded": True}},
     ),
     "Acrobot-POMDP-v0": Recipe(
         n_timesteps=1_000_000,
