@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+
+from rl_larnn.envs import UnknownEnvironmentError
+from rl_larnn.envs.datasets import DatasetError
 
 
 class UserError(ValueError):
@@ -49,3 +53,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     else:
         hint = "known: " + ", ".join(names)
     return UserError(f"unknown {kind} {name!r}; {hint}")
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """What is wrong with a dataset or an environment's name, as a mistake of the user's."""
+    try:
+        yield
+    except (DatasetError, UnknownEnvironmentError) as error:
+        raise UserError(str(error)) from error

@@ -71,9 +71,13 @@ def _scripted(config: CollectConfig, scripted: Behaviour | None, random: Behavio
 
 def _trained(config: CollectConfig, stage: Stage, announce: Announce) -> Trained | None:
     """The behaviour folder that was named, or the one that is kept for this environment, trained now if need be."""
-    if config.agent is not None:
-        return read_behaviour(config.agent)
-    _refuse_other_references(config, "a behaviour's training")
+    named = None if config.agent is None else read_behaviour(config.agent)
+    if config.agent is not None and named is None:
+        return None
+    if config.reference_episodes is not None and not config.deterministic:
+        raise UserError("the references come with a behaviour's training: leave out reference_episodes")
+    if named is not None:
+        return named
     env = stage.make()
     recipe = behaviour_recipe(stage.plain_id, env.action_space)
     env.close()
@@ -106,7 +110,6 @@ def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, s
             f"scale for {_with_arguments(stage.plain_id, stage.env_kwargs)}: name its {EXPERT} instead, or leave "
             "--agent out"
         )
-    _refuse_other_references(config, str(trained.folder))
     expert, medium = (_agent(trained.folder / name, config, stage) for name in (EXPERT, MEDIUM))
     keys = ("algorithm", "n_timesteps", "seed", "expert_steps", "medium_steps")
     record: dict[str, Any] = {"trained": {key: trained.record.get(key) for key in keys}}
@@ -115,11 +118,6 @@ def _from_training(trained: Trained, random: Behaviour, config: CollectConfig, s
     if references is not None:
         record["reference_episodes"] = trained.record.get("reference_episodes")
     return Cast(random, expert, medium, open_dataset(trained.folder / REPLAY), references, record)
-
-
-def _refuse_other_references(config: CollectConfig, measured: str) -> None:
-    if config.reference_episodes is not None and not config.deterministic:
-        raise UserError(f"the references come with {measured}: leave out reference_episodes")
 
 
 def _with_arguments(env_id: object, arguments: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from rl_larnn.agents.collecting.casting import Announce, Cast, find_cast
 from rl_larnn.agents.collecting.config import CollectConfig, Stage, find_stage
 from rl_larnn.agents.collecting.learning import REFERENCE_EPISODES
-from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.errors import UserError, told_in_one_line
 from rl_larnn.agents.randomness import derived_seed
 from rl_larnn.agents.results import versions
 from rl_larnn.envs.datasets import (
@@ -27,7 +27,6 @@ from rl_larnn.envs.datasets import (
     Behaviour,
     Columns,
     Dataset,
-    DatasetError,
     Episode,
     References,
     collect,
@@ -67,10 +66,8 @@ def collect_datasets(config: CollectConfig, announce: Announce = lambda folder, 
     :return: what was stored, the dataset of ``config.env`` last
     :raises UserError: for a mistake in the config, and for agents that are missing or don't fit
     """
-    try:
+    with told_in_one_line():
         return _collect(config, announce)
-    except DatasetError as error:
-        raise UserError(str(error)) from error
 
 
 def _collect(config: CollectConfig, announce: Announce) -> list[Stored]:

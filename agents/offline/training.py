@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.agents.errors import Interrupted, told_in_one_line
 from rl_larnn.agents.evaluation.amnesia import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
@@ -30,8 +29,6 @@ from rl_larnn.agents.runs import (
     write_json,
 )
 from rl_larnn.agents.snapshots import save_model
-from rl_larnn.envs import UnknownEnvironmentError
-from rl_larnn.envs.datasets import DatasetError
 
 #: Told what was chosen, where it goes and what to beware of, before the first update.
 Announce = Callable[[OfflineSettings, Path, list[str]], None]
@@ -56,11 +53,11 @@ def train_offline(config: OfflineConfig, announce: Announce | None = None) -> Of
     wanted = None if config.run_dir is None else Path(config.run_dir)
     if wanted is not None:
         refuse_existing(wanted)
-    with _told_in_one_line():
+    with told_in_one_line():
         settings, warnings = resolve_offline(config)
     with threads(settings.run.threads):
         compile_kernels(pick_device(settings.run.device), config.progress_bar)
-        with _told_in_one_line():
+        with told_in_one_line():
             session = new_session(Path(), settings)
         try:
             session.folder = create_folder(wanted, _title(settings.dataset), _name(settings), settings.run.seed)
@@ -93,7 +90,7 @@ def resume_offline(
         settings = replace(settings, run=replace(settings.run, device=device))
     with threads(settings.run.threads), training_alone(folder):
         compile_kernels(pick_device(settings.run.device), progress_bar)
-        with _told_in_one_line():
+        with told_in_one_line():
             session = load_checkpoint(folder, settings)
         try:
             reopen(folder, "updates", session.learner.updates, settings.plan.updates, before.plan.updates)
@@ -101,15 +98,6 @@ def resume_offline(
             return _run(session, progress_bar, announce, [])
         finally:
             session.env.close()
-
-
-@contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    """What is wrong with a dataset or an environment's name, as a mistake of the user's."""
-    try:
-        yield
-    except (DatasetError, UnknownEnvironmentError) as error:
-        raise UserError(str(error)) from error
 
 
 def _title(dataset: str) -> str:

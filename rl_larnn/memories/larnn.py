@@ -93,6 +93,7 @@ class LarnnLayer(Memory):
         bounded: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size)
+        check_heads(hidden_size, heads)
         size = self.output_size
         self.window, self.heads, self.width = window, heads, size // heads
         self.mode, self.positions, self.kv_activation, self.bounded = mode, positions, kv_activation, bounded
@@ -289,7 +290,6 @@ class Larnn(Stack):
         attention_scale: float = ATTENTION_SCALE,
         bounded: bool = False,
     ) -> None:
-        check_heads(hidden_size, heads)
         check_choice("mode", mode, ("residual", "layer"))
         check_choice("positions", positions, ("bias", "sinusoid", "none"))
         check_choice("norm", norm, ("layer", "batch", "none"))

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 def check_heads(hidden_size: int, heads: int) -> None:
     """:raises ValueError: unless ``heads`` divides ``hidden_size``."""
-    if hidden_size < 1:
-        return  # refused by the memory itself
     if heads < 1 or hidden_size % heads:
         divisors = [number for number in range(1, hidden_size + 1) if hidden_size % number == 0]
         nearest = sorted(sorted(divisors, key=lambda number: abs(number - heads))[:3])

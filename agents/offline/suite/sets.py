@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from rl_larnn.agents.collecting import CollectConfig, collect_datasets
 from rl_larnn.agents.collecting.config import find_stage
 from rl_larnn.agents.collecting.levels import asked
-from rl_larnn.agents.errors import UserError, unknown_name
-from rl_larnn.envs.datasets import DatasetError, local_ids, read_record
+from rl_larnn.agents.errors import UserError, told_in_one_line, unknown_name
+from rl_larnn.envs.datasets import local_ids, read_record
 
 #: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
 KINDS = ("plain", "masked", "recall")
@@ -95,16 +95,13 @@ def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], pro
     :param tell: told what is collected
     :raises UserError: if something cannot be collected, or was collected in another way
     """
-    for one in sets:
-        try:
-            missing = one.id not in local_ids()
-            if not missing:
+    with told_in_one_line():
+        for one in sets:
+            if one.id in local_ids():
                 _refuse_another(one)
-        except DatasetError as error:
-            raise UserError(str(error)) from error
-        if missing:
-            tell(f"collecting {one.id}")
-            collect_datasets(replace(one.config, progress_bar=progress_bar))
+            else:
+                tell(f"collecting {one.id}")
+                collect_datasets(replace(one.config, progress_bar=progress_bar))
 
 
 def _refuse_another(one: OfflineSet) -> None:
