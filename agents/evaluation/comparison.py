@@ -62,7 +62,7 @@ def read_run(folder: Path) -> Trained:
     """
     settings = load_settings(folder)
     if was_offline(folder):
-        raise UserError(f"the run {folder} learned from data, which run_offline_suite.py compares; got it among others")
+        raise UserError(f"the run {folder} learned from data: only runs online are compared here")
     if not (folder / RESULT).exists():
         raise UserError(f"the run {folder} is not finished; go on with: --resume {folder}")
     result = read_json(folder / RESULT, "the result of a run")
