@@ -22,9 +22,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
-from rl_larnn.agents.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
-from rl_larnn.agents.entropy import entropy_floor, raised_coefficient
-from rl_larnn.agents.kickstart import (
+from rl_larnn.agents.components.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
+from rl_larnn.agents.components.entropy import entropy_floor, raised_coefficient
+from rl_larnn.agents.components.teacher import (
     TEACHER,
     check_coefficient,
     divergence_loss,
@@ -32,8 +32,8 @@ from rl_larnn.agents.kickstart import (
     judge_rollout,
     make_teacher,
 )
-from rl_larnn.agents.memory_rate import check_factor, memory_rate
-from rl_larnn.agents.refresh import refresh_states, staleness
+from rl_larnn.agents.components.memory_rate import check_factor, memory_rate
+from rl_larnn.agents.components.refresh import refresh_states, staleness
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.optimizer import clip_gradients
@@ -54,16 +54,16 @@ class RecurrentPPO(SB3RecurrentPPO):
         multiples of it. None takes the largest common divisor of the two up to 32.
     :param batch_size: minibatch size in steps; None: the whole rollout
     :param memory_learning_rate: factor on ``learning_rate`` for all parameters of the memories; None: the same for all
-        (:mod:`rl_larnn.agents.memory_rate`)
+        (:mod:`rl_larnn.agents.components.memory_rate`)
     :param refresh_states: before each epoch but the first, read the rollout again with the present weights, for the
-        memory states at the starts of the chunks (:mod:`rl_larnn.agents.refresh`); logs ``memory/state_staleness_kl``
+        memory states at the starts of the chunks (:mod:`rl_larnn.agents.components.refresh`); logs ``memory/state_staleness_kl``
     :param min_entropy: floor under the policy's entropy, as a share of that of random actions where actions are chosen
         from a number of them, else in nats: under it the entropy coefficient rises above ``ent_coef``, logged as
-        ``train/ent_coef`` (:mod:`rl_larnn.agents.entropy`); None: no floor
+        ``train/ent_coef`` (:mod:`rl_larnn.agents.components.entropy`); None: no floor
     :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a
         task is solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
     :param kickstart_coef: weight of staying near the policy that a training begins with, a number or a schedule of the
-        remaining progress; for weights that come from elsewhere (:mod:`rl_larnn.agents.kickstart`); logs
+        remaining progress; for weights that come from elsewhere (:mod:`rl_larnn.agents.components.teacher`); logs
         ``memory/teacher_kl``
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
     :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out

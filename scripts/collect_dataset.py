@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, script, typed
-from rl_larnn.agents.collecting import LEVELS, CollectConfig, Stored, collect_datasets
-from rl_larnn.agents.values import parse_pairs
+from rl_larnn.agents.behaviours import LEVELS, CollectConfig, Stored, collect_datasets
+from rl_larnn.agents.settings.values import parse_pairs
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.errors import Interrupted, UserError
 
 
 class Parser(argparse.ArgumentParser):

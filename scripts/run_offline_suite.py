@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.live import Live
 
 from command_line import Parser, script, status_of, this_command
-from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, offline_jobs
-from rl_larnn.agents.offline.suite.page import summary, write_offline_page
-from rl_larnn.agents.offline.suite.run import check_at_once, run_offline_suite
-from rl_larnn.agents.offline.suite.sets import OFFLINE_SUITES, collect_missing, offline_suite
-from rl_larnn.agents.suite.view import failures, watcher
+from rl_larnn.agents.suites.offline_jobs import OFFLINE_CONTENDERS, offline_jobs
+from rl_larnn.agents.suites.offline_page import summary, write_offline_page
+from rl_larnn.agents.suites.offline_run import check_at_once, run_offline_suite
+from rl_larnn.agents.suites.offline_sets import OFFLINE_SUITES, collect_missing, offline_suite
+from rl_larnn.agents.suites.view import failures, watcher
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
 from rl_larnn.agents.offline import OfflineConfig, OfflineRun, OfflineSettings, resume_offline, train_offline
-from rl_larnn.agents.values import parse_pairs
+from rl_larnn.agents.settings.values import parse_pairs
 
 
 def parse_arguments() -> argparse.Namespace:

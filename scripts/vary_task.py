@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from command_line import Parser, script
-from rl_larnn.agents.bars import share_bar
+from rl_larnn.agents.reporting.bars import share_bar
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.variation import (
     Variant,
@@ -18,7 +18,7 @@ from rl_larnn.agents.evaluation.variation import (
     variants_table,
     write_variants,
 )
-from rl_larnn.agents.values import parse_pairs
+from rl_larnn.agents.settings.values import parse_pairs
 
 
 def parse_arguments() -> argparse.Namespace:

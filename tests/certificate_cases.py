@@ -11,10 +11,10 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.evaluation.certificate.bench import Bench
-from rl_larnn.agents.evaluation.certificate.contenders import Chance
-from rl_larnn.agents.evaluation.certificate.memory_question import MemoryFinding, examine_memory
-from rl_larnn.agents.evaluation.certificate.states import StateRows
+from rl_larnn.agents.certificate.bench import Bench
+from rl_larnn.agents.certificate.contenders import Chance
+from rl_larnn.agents.certificate.memory_question import MemoryFinding, examine_memory
+from rl_larnn.agents.certificate.states import StateRows
 
 N_ENVS = 16
 

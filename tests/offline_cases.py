@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.collecting import CollectConfig, collect_datasets
+from rl_larnn.agents.behaviours import CollectConfig, collect_datasets
 from rl_larnn.agents.offline import OfflineConfig
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Amount, Columns, Dataset, collect, random_behaviour, store_minari

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from rl_larnn.agents.errors import Interrupted, UserError
+from rl_larnn.errors import Interrupted, UserError
 from tests.script_cases import SCRIPTS, caller
 
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "command_line")

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.config import TrainConfig, resolve
-from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.settings.config import TrainConfig, resolve
+from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.comparison import Trained, command, comparison_tables, read_run
-from rl_larnn.agents.results import score
-from rl_larnn.agents.runs import write_json
-from rl_larnn.agents.training import train
-from rl_larnn.agents.values import Linear, parse_pairs
+from rl_larnn.agents.runs.results import score
+from rl_larnn.agents.runs.folder import write_json
+from rl_larnn.agents.training.run import train
+from rl_larnn.agents.settings.values import Linear, parse_pairs
 
 
 def trained(seed: int, value: float | None, memory: str = "aaren", **settings: Any) -> Trained:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from rl_larnn.agents.collecting import CollectConfig, casting, collect_datasets, read_behaviour
-from rl_larnn.agents.collecting.recipes import BehaviourRecipe
-from rl_larnn.agents.errors import UserError
+from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, read_behaviour
+from rl_larnn.agents.behaviours import assignment as casting
+from rl_larnn.agents.behaviours.recipes import BehaviourRecipe
+from rl_larnn.errors import UserError
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset, local_ids, open_dataset
 from tests.behaviour_cases import tiny_config

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from option_cases import VECTOR, agent, assert_identical, collect, random_env, snapshot
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.entropy import GAIN, entropy_floor, raised_coefficient
+from rl_larnn.agents.components.entropy import GAIN, entropy_floor, raised_coefficient
 
 
 class Pays(gym.Env[np.ndarray, Any]):

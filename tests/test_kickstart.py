@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from torch import Tensor
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.kickstart import divergence_loss, judge_rollout, make_teacher
+from rl_larnn.agents.components.teacher import divergence_loss, judge_rollout, make_teacher
 from rl_larnn.memories import MEMORIES
 from rl_larnn.policies import MemoryActorCriticPolicy
 

@@ -121,12 +121,12 @@ def test_imports_point_downwards(folder: str) -> None:
         ("envs/wrappers.py", "import torch.nn"),
         ("envs/wrappers.py", "from sb3_contrib import RecurrentPPO"),
         ("envs/wrappers.py", "from rl_larnn import find_memory"),
-        ("envs/wrappers.py", "from rl_larnn.agents.runs import new_run"),
+        ("envs/wrappers.py", "from rl_larnn.agents.runs.folder import new_run"),
         ("envs/wrappers.py", "from envs import registry"),
-        ("agents/training.py", "import agents.runs"),
-        ("agents/training.py", "import argparse"),
-        ("agents/training.py", "print('hello')"),
-        ("agents/training.py", "import scripts.train_agent"),
+        ("agents/training/run.py", "import agents.runs"),
+        ("agents/training/run.py", "import argparse"),
+        ("agents/training/run.py", "print('hello')"),
+        ("agents/training/run.py", "import scripts.train_agent"),
     ],
 )
 def test_each_rule_can_be_broken(path: str, line: str) -> None:
@@ -138,7 +138,7 @@ def test_each_rule_can_be_broken(path: str, line: str) -> None:
     [
         ("rl_larnn/memories/gru.py", "from rl_larnn.memory import Memory\nfrom .stack import Stack"),
         ("rl_larnn/policies.py", "import sb3_contrib\nfrom rl_larnn.memories import find_memory"),
-        ("agents/training.py", "import stable_baselines3, torch\nfrom rl_larnn import __version__, policies, envs"),
+        ("agents/training/run.py", "import stable_baselines3, torch\nfrom rl_larnn import __version__, policies, envs"),
         ("scripts/train_agent.py", "import argparse\nfrom rl_larnn.agents import RecurrentPPO\nprint(argparse)"),
         ("envs/wrappers.py", "import gymnasium\nfrom rl_larnn.envs.task import Task"),
     ],

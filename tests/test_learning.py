@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_larnn.agents.training import TrainConfig, train
+from rl_larnn.agents.training.run import TrainConfig, train
 from rl_larnn.envs import TASKS
 
 TASK = TASKS["CartPole-POMDP-v0"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_larnn.agents.errors import UserError
+from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.comparison import read_run
 from rl_larnn.agents.evaluation.plots import read_curves
 from rl_larnn.agents.offline import train_offline

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.collecting import CollectConfig
-from rl_larnn.agents.collecting.config import find_stage
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.records import RESULTS, read_rows
-from rl_larnn.agents.evaluation.tables import MISSING
-from rl_larnn.agents.offline.suite import run as runner
-from rl_larnn.agents.offline.suite.jobs import OFFLINE_CONTENDERS, OfflineJob, OfflineRecord, offline_jobs
-from rl_larnn.agents.offline.suite.page import summary, write_offline_page
-from rl_larnn.agents.offline.suite.run import run_offline_suite
-from rl_larnn.agents.offline.suite.sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
-from rl_larnn.agents.runs import RESULT
-from rl_larnn.agents.suite.job import execute
+from rl_larnn.agents.behaviours import CollectConfig
+from rl_larnn.agents.behaviours.config import find_stage
+from rl_larnn.errors import UserError
+from rl_larnn.agents.suites.records import RESULTS, read_rows
+from rl_larnn.agents.suites.tables import MISSING
+from rl_larnn.agents.suites import offline_run as runner
+from rl_larnn.agents.suites.offline_jobs import OFFLINE_CONTENDERS, OfflineJob, OfflineRecord, offline_jobs
+from rl_larnn.agents.suites.offline_page import summary, write_offline_page
+from rl_larnn.agents.suites.offline_run import run_offline_suite
+from rl_larnn.agents.suites.offline_sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.suites.job import execute
 from rl_larnn.envs.datasets import DatasetError, local_ids
 from tests.dataset_cases import store_in
 from tests.script_cases import Call, caller
@@ -82,7 +82,7 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None, monkeypatch: py
     with pytest.raises(UserError, match=f"{RECALL.id} was collected with episodes=30, the suite wants episodes=31: re"):
         collect_missing([other], told.append)
     with monkeypatch.context() as patch:
-        patch.setattr("rl_larnn.agents.offline.suite.sets.read_record", damaged)
+        patch.setattr("rl_larnn.agents.suites.offline_sets.read_record", damaged)
         with pytest.raises(UserError, match="damaged"):
             collect_missing([RECALL], told.append)
     jobs = offline_jobs([RECALL], ["gru", "bc-best-10%"], [0, 1])

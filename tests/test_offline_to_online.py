@@ -12,16 +12,16 @@ import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.config import load_settings as load_run_settings
-from rl_larnn.agents.config import resolve
-from rl_larnn.agents.environments import make_environments
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.initial import as_in_run, take_over
-from rl_larnn.agents.models import build_model
+from rl_larnn.agents.settings.config import load_settings as load_run_settings
+from rl_larnn.agents.settings.config import resolve
+from rl_larnn.agents.settings.environments import make_environments
+from rl_larnn.errors import UserError
+from rl_larnn.agents.training.initial import as_in_run, take_over
+from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.offline import train_offline
-from rl_larnn.agents.runs import RESULT
-from rl_larnn.agents.training import TrainConfig, resume, train
-from rl_larnn.agents.values import Linear
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs.datasets import load_dataset
 from tests.offline_cases import RANDOM, TINY, config, weights
 

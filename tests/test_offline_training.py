@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.agents.errors import UserError
+from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation import video
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.logs import CURVE
-from rl_larnn.agents.offline import learning, resume_offline, train_offline
+from rl_larnn.agents.runs.logs import CURVE
+from rl_larnn.agents.offline import resume_offline, train_offline
+from rl_larnn.agents.training import offline_learning as learning
 from rl_larnn.agents.offline.config import load_data, resolve_offline
 from rl_larnn.agents.offline.recipes import offline_recipe
-from rl_larnn.agents.offline.snapshots import load_settings
-from rl_larnn.agents.overrides import apply_settings
-from rl_larnn.agents.recipes import RECIPES
-from rl_larnn.agents.runs import RESULT
-from rl_larnn.agents.training import resume
+from rl_larnn.agents.training.offline_state import load_settings
+from rl_larnn.agents.settings.overrides import apply_settings
+from rl_larnn.agents.settings.recipes import RECIPES
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.training.run import resume
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, References, load_dataset, store_minari
 from rl_larnn.memories import MEMORIES
@@ -179,7 +180,7 @@ def test_only_the_best_episodes(inside: Path) -> None:
             seen.append(session.learner.dataset)
             original(session, *rest)
 
-        patch.setattr("rl_larnn.agents.offline.training.learn", watch)
+        patch.setattr("rl_larnn.agents.training.offline_run.learn", watch)
         train_offline(config(clone=True, best=0.25, updates=1))
     assert (seen[0].returns == 1).all() and seen[0].steps <= 0.25 * load_dataset(RECALL).steps
 

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.probes import (
+from rl_larnn.errors import UserError
+from rl_larnn.agents.probes import (
     PANEL,
     PROBES,
     Probe,
@@ -37,9 +37,9 @@ from rl_larnn.agents.evaluation.probes import (
     untrained_scores,
     writer,
 )
-from rl_larnn.agents.evaluation.probes.readout import explained, recall, ridge
-from rl_larnn.agents.evaluation.probes.streams import BLANK, Stream, balancing
-from rl_larnn.agents.evaluation.probes.table import backwards, count, earlier, first
+from rl_larnn.agents.probes.readout import explained, recall, ridge
+from rl_larnn.agents.probes.streams import BLANK, Stream, balancing
+from rl_larnn.agents.probes.table import backwards, count, earlier, first
 from rl_larnn.memory import Memory
 from tests.script_cases import Call, caller
 

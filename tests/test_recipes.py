@@ -13,13 +13,13 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_larnn.agents.config import Settings, TrainConfig, resolve
-from rl_larnn.agents.environments import make_environments, normalized
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.models import build_model
-from rl_larnn.agents.overrides import apply_settings, fits, setting_types
-from rl_larnn.agents.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, recipe_for
-from rl_larnn.agents.values import Linear, format_value, parse_pairs, parse_value
+from rl_larnn.agents.settings.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.settings.environments import make_environments, normalized
+from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.models import build_model
+from rl_larnn.agents.settings.overrides import apply_settings, fits, setting_types
+from rl_larnn.agents.settings.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, recipe_for
+from rl_larnn.agents.settings.values import Linear, format_value, parse_pairs, parse_value
 from rl_larnn.envs import TASKS
 from rl_larnn.memories import MEMORIES
 

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from rl_larnn.agents import NonFiniteError, RecurrentPPO
-from rl_larnn.agents.checks import check_spaces, choose_seq_len
+from rl_larnn.agents.components.checks import check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.memories import MEMORIES
 from rl_larnn.state import map_state, pack, select

@@ -14,7 +14,7 @@ from option_cases import MODES, agent, collect, random_env
 from torch import nn
 
 from rl_larnn.agents import NonFiniteError
-from rl_larnn.agents.refresh import refresh_states, staleness
+from rl_larnn.agents.components.refresh import refresh_states, staleness
 from rl_larnn.memories import MEMORIES
 from rl_larnn.state import leaves
 from rl_larnn.upstream import PolicyState

@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
-from rl_larnn.agents.baselines import BASELINES
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation import page as page_module
-from rl_larnn.agents.evaluation.page import read_heading, write_page
-from rl_larnn.agents.evaluation.records import (
+from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.errors import UserError
+from rl_larnn.agents.suites import page as page_module
+from rl_larnn.agents.suites.page import read_heading, write_page
+from rl_larnn.agents.suites.records import (
     CURVES,
     RESULTS,
     CurvePoint,
@@ -28,9 +28,9 @@ from rl_larnn.agents.evaluation.records import (
     write_results,
     write_suite_curves,
 )
-from rl_larnn.agents.evaluation.standings import OURS, Standings, memory_gain
-from rl_larnn.agents.evaluation.styles import styles
-from rl_larnn.agents.evaluation.tables import MISSING, number, summary_table
+from rl_larnn.agents.suites.suite_results import OURS, Standings, memory_gain
+from rl_larnn.agents.reporting.styles import styles
+from rl_larnn.agents.suites.tables import MISSING, number, summary_table
 from rl_larnn.envs import TASKS, find_task
 from rl_larnn.memories import MEMORIES
 from tests.script_cases import caller

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents import checkpoint, runs
-from rl_larnn.agents.checkpoint import find_checkpoint, replace_checkpoint
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.runs import create_folder, default_folders, read_json, refuse_existing, replacing, write_json
+from rl_larnn.agents.runs import checkpoint
+from rl_larnn.agents.runs import folder as runs
+from rl_larnn.agents.runs.checkpoint import find_checkpoint, replace_checkpoint
+from rl_larnn.errors import UserError
+from rl_larnn.agents.runs.folder import create_folder, default_folders, read_json, refuse_existing, replacing, write_json
 
 
 class Killed(BaseException):

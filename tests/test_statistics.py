@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_larnn.agents.errors import UserError
+from rl_larnn.errors import UserError
 
 pytest.importorskip("scipy")
 
 from scipy.stats import mannwhitneyu
 
-from rl_larnn.agents.evaluation import statistics
-from rl_larnn.agents.evaluation.statistics import (
+from rl_larnn.agents.suites import statistics
+from rl_larnn.agents.suites.statistics import (
     Scores,
     interquartile_mean,
     performance_profile,

@@ -19,17 +19,17 @@ from filelock import FileLock
 from rich.console import Console
 from rich.live import Live
 
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
-from rl_larnn.agents.runs import RESULT, write_json
-from rl_larnn.agents.suite import job as job_module
-from rl_larnn.agents.suite import local
-from rl_larnn.agents.suite import run as suite_run
-from rl_larnn.agents.suite.job import Job, execute
-from rl_larnn.agents.suite.jobs import TaskJob, jobs_of
-from rl_larnn.agents.suite.run import Options, read_tables, run_suite
-from rl_larnn.agents.suite.suites import SUITES, Suite, SuiteTask, find_suite
-from rl_larnn.agents.suite.view import failures, watcher
+from rl_larnn.errors import UserError
+from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
+from rl_larnn.agents.runs.folder import RESULT, write_json
+from rl_larnn.agents.suites import job as job_module
+from rl_larnn.agents.suites import local
+from rl_larnn.agents.suites import run as suite_run
+from rl_larnn.agents.suites.job import Job, execute
+from rl_larnn.agents.suites.jobs import TaskJob, jobs_of
+from rl_larnn.agents.suites.run import Options, read_tables, run_suite
+from rl_larnn.agents.suites.definitions import SUITES, Suite, SuiteTask, find_suite
+from rl_larnn.agents.suites.view import failures, watcher
 from rl_larnn.envs import TASKS
 
 TINY = {"n_steps": 16, "batch_size": 32, "seq_len": 16, "n_epochs": 1, "hidden_size": 8, "n_envs": 2}
@@ -174,7 +174,7 @@ def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
 
 
 def test_a_run_cut_off_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rl_larnn.agents.suite import jobs
+    from rl_larnn.agents.suites import jobs
 
     job, resumed = TaskJob("gru", 0, TASK), []
     execute(job, tmp_path)

@@ -15,9 +15,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import RecallFirst
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.config import load_settings
-from rl_larnn.agents.snapshots import load_checkpoint
-from rl_larnn.agents.training import TrainConfig, resume, train
+from rl_larnn.agents.settings.config import load_settings
+from rl_larnn.agents.runs.state import load_checkpoint
+from rl_larnn.agents.training.run import TrainConfig, resume, train
 
 OPTIONS = {
     "memory_learning_rate": 0.3,

@@ -17,8 +17,8 @@ from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WIN
 from rl_larnn.agents.benchmark.scans import WINDOWLESS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
-from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
-from rl_larnn.agents.origin import processor
+from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
+from rl_larnn.agents.runs.provenance import processor
 
 #: Contestants that are contenders of suites under another name.
 _AS = {PPO_NAME: "ppo", CONTRIB: "contrib-lstm", WINDOWED: "transformer"}

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from rl_larnn.agents.baselines import BASELINES, algorithm_of
-from rl_larnn.agents.config import Settings, TrainConfig, load_settings, resolve
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.memory_choice import memory_class
-from rl_larnn.agents.results import score
-from rl_larnn.agents.runs import RESULT, read_json, was_offline
-from rl_larnn.agents.values import format_value
+from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of
+from rl_larnn.agents.settings.config import Settings, TrainConfig, load_settings, resolve
+from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.memory_names import memory_class
+from rl_larnn.agents.runs.results import score
+from rl_larnn.agents.runs.folder import RESULT, read_json, was_offline
+from rl_larnn.agents.settings.values import format_value
 from rl_larnn.policies import MemoryActorCriticPolicy
 
 #: What is no setting, by the names that stand for it in a table.

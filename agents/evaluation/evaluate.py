@@ -10,7 +10,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_larnn.agents.errors import UserError
+from rl_larnn.errors import UserError
 
 
 @dataclass(frozen=True)

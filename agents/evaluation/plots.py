@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_larnn.agents.checkpoint import STATE, find_checkpoint
-from rl_larnn.agents.config import load_settings
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.evaluation.styles import check_picture, figure_class, styles
-from rl_larnn.agents.runs import read_json, was_offline
+from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint
+from rl_larnn.agents.settings.config import load_settings
+from rl_larnn.errors import UserError
+from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
+from rl_larnn.agents.runs.folder import read_json, was_offline
 from rl_larnn.envs import find_task
 
 #: Points at which the curves of several seeds are compared.

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from rl_larnn.agents.baselines import BASELINES
-from rl_larnn.agents.config import Settings, TrainConfig, refuse_no_mappings, resolve
-from rl_larnn.agents.environments import check_environment
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.memory_choice import memory_name
+from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
+from rl_larnn.agents.settings.environments import check_environment
+from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
-from rl_larnn.agents.runs import OFFLINE
-from rl_larnn.agents.values import format_value, parse_value
+from rl_larnn.agents.runs.folder import OFFLINE
+from rl_larnn.agents.settings.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.cues import action_cue_space
 from rl_larnn.envs.datasets import (
@@ -42,7 +42,7 @@ class OfflineConfig:
     """What to learn from, and how. ``None`` leaves the choice to the recipe.
 
     :param dataset: id in Minari's store, with or without its version, or the path of a D4RL file
-    :param memory: as in :class:`rl_larnn.agents.config.TrainConfig`, without the baselines
+    :param memory: as in :class:`rl_larnn.agents.settings.config.TrainConfig`, without the baselines
     :param target_return: the return that will be asked for; ``None``: that of the expert, which counts as 100, or the
         highest of the data where that is lower or nobody knows an expert's
     :param clone: no return is asked for: imitate the episodes as they are
@@ -54,7 +54,7 @@ class OfflineConfig:
     :param seed: of the parameters, the batches and the trials
     :param run_dir: folder to create; ``None``: ``runs/<dataset>/<memory>-s<seed>`` with the first free number behind
     :param settings: flat settings over the plan (:class:`rl_larnn.agents.offline.OfflinePlan`) and over the recipe
-        (:mod:`rl_larnn.agents.overrides`); the plan's come first where both know a name, as ``batch_size``
+        (:mod:`rl_larnn.agents.settings.overrides`); the plan's come first where both know a name, as ``batch_size``
     :param checkpoint_freq: updates after which a checkpoint is due, if 60 seconds have not passed before; ``None``: a
         tenth of the training
     :param eval_freq: updates between trials; ``None``: a tenth of the training; 0: none

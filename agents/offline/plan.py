@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rl_larnn.agents.errors import UserError
-from rl_larnn.agents.overrides import describe, fits
-from rl_larnn.agents.values import Linear
+from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.overrides import describe, fits
+from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs.datasets import Dataset, EpisodeSampler, Sampler, StreamSampler, WindowSampler
 
 #: What a batch is made of, see :class:`OfflinePlan`.

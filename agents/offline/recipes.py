@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from rl_larnn.agents.offline.plan import OfflinePlan
-from rl_larnn.agents.overrides import setting_types
-from rl_larnn.agents.values import Linear
+from rl_larnn.agents.settings.overrides import setting_types
+from rl_larnn.agents.settings.values import Linear
 
 #: Over the environment's own recipe, for all: state-dependent noise is made for exploring; and returns-to-go of
 #: hundreds have to be scaled also where the observations alone would do as they are.

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.agents.recipes import Recipe
+from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.cues import action_cue_space, action_cues
 from rl_larnn.envs.datasets import Dataset, Windows, windows_of
 from rl_larnn.envs.joining import join, joined_space

@@ -1,0 +1,175 @@
+"""A saved agent as the behaviour that collects data: one of a run folder, or an archive of Stable-Baselines3."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import sb3_contrib
+import stable_baselines3
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from rl_larnn.agents.settings.environments import as_the_agent_sees_it, load_normalization
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.settings.models import pick_device
+from rl_larnn.agents.settings.recipes import Recipe
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs.folder import NORMALIZATION
+from rl_larnn.envs.datasets import Behaviour, Mask
+from rl_larnn.envs.datasets.behaviour import Policy, as_it_is
+from rl_larnn.envs.spaces import same_form
+
+#: An archive does not name its algorithm, but its policy: the algorithm by the module of the policy's class.
+_ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    "rl_larnn.policies": RecurrentPPO,
+    "sb3_contrib.common.recurrent.policies": sb3_contrib.RecurrentPPO,
+    "sb3_contrib.qrdqn.policies": sb3_contrib.QRDQN,
+    "sb3_contrib.tqc.policies": sb3_contrib.TQC,
+    "stable_baselines3.dqn.policies": stable_baselines3.DQN,
+    "stable_baselines3.sac.policies": stable_baselines3.SAC,
+    "stable_baselines3.td3.policies": stable_baselines3.TD3,
+}
+_SHARED = "stable_baselines3.common.policies"
+
+
+@dataclass(frozen=True)
+class SavedAgent:
+    """An agent, and what it needs to read observations.
+
+    :param recipe: whose wrappers it was trained with, or ``None``
+    :param normalization: file with the statistics of its observations, or ``None``
+    :param record: plain data that says what it is
+    """
+
+    model: BaseAlgorithm
+    recipe: Recipe | None
+    normalization: Path | None
+    record: dict[str, Any]
+
+    def behaviour(self, make: Callable[[], gym.Env], mask: Mask | None, deterministic: bool) -> Behaviour:
+        """The agent acting in an environment, seeing all of it or, if that is what it reads, only what a mask shows.
+
+        :param make: makes the environment with everything visible
+        :param deterministic: take the likeliest actions; else sample
+        :raises UserError: if it reads something else than what there is to see
+        """
+        views = [as_it_is] if mask is None else [as_it_is, mask.wrap]
+        wraps = [_Wrap(view, self.recipe) for view in views]
+        for wrap in wraps:
+            env = wrap(make())
+            try:
+                if _readable(self.model.observation_space, env.observation_space):
+                    self._check_actions(env)
+                    policy = _policy(self.model, self._statistics(env), deterministic)
+                    return Behaviour(policy, wrap, {**self.record, "deterministic": deterministic})
+            finally:
+                env.close()
+        raise UserError(
+            f"the agent {self.record['agent']} doesn't fit {env.unwrapped.spec.id if env.unwrapped.spec else env}: "
+            f"it reads {self.model.observation_space}, got {env.observation_space}"
+        )
+
+    def _check_actions(self, env: gym.Env) -> None:
+        if not same_form(self.model.action_space, env.action_space):
+            raise UserError(
+                f"the agent {self.record['agent']} doesn't fit the environment: it acts in "
+                f"{self.model.action_space}, got {env.action_space}"
+            )
+
+    def _statistics(self, env: gym.Env) -> VecNormalize | None:
+        if self.normalization is None:
+            return None
+        loaded = load_normalization(self.normalization, DummyVecEnv([lambda: env]), training=False)
+        assert isinstance(loaded, VecNormalize)
+        return loaded
+
+
+@dataclass(frozen=True)
+class _Wrap:
+    """What an agent sees: a view of the environment, with what its recipe adds."""
+
+    view: Callable[[gym.Env], gym.Env]
+    recipe: Recipe | None
+
+    def __call__(self, env: gym.Env) -> gym.Env:
+        env = self.view(env)
+        return env if self.recipe is None else as_the_agent_sees_it(env, self.recipe)
+
+
+def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:
+    """Load a run folder's best agent, or an archive saved by Stable-Baselines3, sb3-contrib or this library.
+
+    A file ``vecnormalize.pkl`` beside an archive is taken to be its statistics.
+
+    :raises UserError: if there is no agent, or it is damaged or of an unknown kind
+    """
+    path = Path(path)
+    record: dict[str, Any] = {"policy": "agent", "agent": str(path)}
+    if path.is_dir():
+        run = load_run(path, device)
+        recipe, source = run.settings.recipe, run.source
+        record |= {"memory": run.settings.memory, "env": run.settings.env}
+        agent: BaseAlgorithm = run.model
+    elif path.is_file():
+        agent, recipe, source = _load_archive(path, device), None, path.parent
+    else:
+        raise UserError(f"expected a run folder or an archive of Stable-Baselines3 (.zip), got {path}, not there")
+    statistics = source / NORMALIZATION
+    record |= {"algorithm_name": type(agent).__name__, "steps": int(agent.num_timesteps)}
+    return SavedAgent(agent, recipe, statistics if statistics.exists() else None, record)
+
+
+def _load_archive(path: Path, device: str) -> BaseAlgorithm:
+    expected = "an archive of Stable-Baselines3, sb3-contrib or this library"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(archive.read("data"))
+        module = data["policy_class"]["__module__"]
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"cannot load {path}: expected {expected}, got {one_line(error)}") from error
+    if module == _SHARED:
+        algorithm: type[BaseAlgorithm] | None = stable_baselines3.PPO if "clip_range" in data else stable_baselines3.A2C
+    else:
+        algorithm = _ALGORITHMS.get(module)
+    if algorithm is None:
+        raise UserError(f"cannot load {path}: expected {expected}, got one with a policy of {module}")
+    try:
+        return algorithm.load(path, device=pick_device(device))
+    except UserError:
+        raise
+    except Exception as error:
+        # A cut file fails in as many ways as zip, JSON, pickle and torch know.
+        raise UserError(f"cannot load {path}: expected {expected}, got {one_line(error)}") from error
+
+
+def _policy(model: BaseAlgorithm, statistics: VecNormalize | None, deterministic: bool) -> Policy:
+    resample = getattr(model, "use_sde", False) and not deterministic
+
+    def act(observations: Any, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
+        if statistics is not None:
+            observations = statistics.normalize_obs(observations)
+        if resample and starts.any():
+            # State-dependent noise stays the same until it is drawn again.
+            model.policy.reset_noise(len(starts))  # type: ignore[operator]
+        return model.predict(observations, state, starts, deterministic)
+
+    return act
+
+
+def _readable(wanted: spaces.Space, shown: spaces.Space) -> bool:
+    """Whether an agent of one space reads observations of another; Stable-Baselines3 turns images by itself."""
+    if isinstance(wanted, spaces.Dict) and isinstance(shown, spaces.Dict):
+        parts = wanted.spaces.keys() == shown.spaces.keys()
+        return parts and all(_readable(space, shown.spaces[key]) for key, space in wanted.spaces.items())
+    if isinstance(wanted, spaces.Box) and isinstance(shown, spaces.Box) and len(shown.shape) == 3:
+        return wanted.shape in (shown.shape, (shown.shape[-1], *shown.shape[:-1]))
+    return same_form(wanted, shown)

@@ -1,0 +1,162 @@
+"""What to collect, and where it happens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.envs import UnknownEnvironmentError, make, resolve_id
+from rl_larnn.envs.datasets import Amount, Mask, mask_of
+
+LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "mixed")
+
+#: What stands for the perfect behaviour that was written down for a task, in the place of a saved agent.
+SCRIPTED = "scripted"
+
+DEFAULT_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to collect.
+
+    :param env: the environment that a learner will see: any Gymnasium id, or one of ours in short (``Hopper-P``)
+    :param level: one of :data:`LEVELS`
+    :param agent: who plays: a run folder, a behaviour folder, an archive of Stable-Baselines3, or ``"scripted"``;
+        ``None``: the scripted behaviour of the task if there is one, else a behaviour is trained, once, and kept
+    :param expert: the agent that is the expert where ``agent`` is medium, at the levels medium and medium-expert
+    :param quality: share of good episodes at the level ``mixed``; ``None``: one half
+    :param episodes: whole episodes to collect, or ``None``
+    :param steps: or steps after which the last episode ends; ``None`` for both: :data:`DEFAULT_STEPS`
+    :param name: the last part of the dataset's id, by default the level; a version is added
+    :param env_kwargs: keyword arguments of the environment
+    :param seed: of the environments, the actions and the training of a behaviour
+    :param deterministic: the likeliest actions of an agent; else they are sampled, as for D4RL
+    :param device: of agents
+    :param n_timesteps: of the training of a behaviour, if one is trained; ``None``: its recipe's
+    :param reference_episodes: behind each of the two reference returns, where they have to be measured; ``None``: 100
+    :param progress_bar: show bars (on a terminal)
+    """
+
+    env: str
+    level: str = "expert"
+    agent: str | Path | None = None
+    expert: str | Path | None = None
+    quality: float | None = None
+    episodes: int | None = None
+    steps: int | None = None
+    name: str | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    deterministic: bool = False
+    device: str = "cpu"
+    n_timesteps: int | None = None
+    reference_episodes: int | None = None
+    progress_bar: bool = False
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise UserError(f"expected a level of {', '.join(LEVELS)}, got {self.level!r}")
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise UserError(f"expected a quality, the share of good episodes, from 0 to 1, got {self.quality}")
+        if self.seed < 0 or (self.reference_episodes is not None and self.reference_episodes < 1):
+            raise UserError(
+                f"expected a seed of at least 0 and at least 1 reference episode, got {self.seed} and "
+                f"{self.reference_episodes}"
+            )
+        if self.n_timesteps is not None and self.n_timesteps < 1:
+            raise UserError(f"n_timesteps must be at least 1, got {self.n_timesteps}")
+        if self.expert is not None and (self.agent is None or self.level not in ("medium", "medium-expert")):
+            raise UserError(
+                f"the expert {self.expert} belongs beside a medium agent, at the levels medium, medium-expert"
+            )
+        if self.level == "medium-replay" and (self.episodes, self.steps) != (None, None):
+            raise UserError("medium-replay is all that was seen in training up to medium: leave out episodes and steps")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        if self.quality is not None and self.level != "mixed":
+            raise UserError(f"quality is the share of good episodes at the level mixed, not {self.level}: leave it out")
+        if self.n_timesteps is not None and self.agent is not None:
+            raise UserError(f"n_timesteps is of a behaviour's training, and {self.agent} plays: leave one of them out")
+        if self.deterministic and self.level in ("random", "medium-replay"):
+            raise UserError(f"no agent plays at the level {self.level}: leave deterministic out")
+
+    @property
+    def share(self) -> float:
+        """The share of good episodes of a mixture."""
+        return 0.5 if self.quality is None else self.quality
+
+    @property
+    def amount(self) -> Amount:
+        """How much to collect.
+
+        :raises DatasetError: for both numbers, or one that is not positive
+        """
+        steps = DEFAULT_STEPS if (self.episodes, self.steps) == (None, None) else self.steps
+        return Amount(self.episodes, steps)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the behaviour plays, and what of it a learner will see.
+
+    :param env_id: the environment of the learner
+    :param plain_id: the same with everything visible; where nothing is masked, the environment of the learner itself
+    :param mask: from the one to the other, or ``None``
+    """
+
+    env_id: str
+    plain_id: str
+    mask: Mask | None
+    env_kwargs: Mapping[str, Any]
+
+    def make(self) -> gym.Env:
+        """The environment with everything visible.
+
+        :raises UserError: if it cannot be made: a missing extra, a wrong keyword argument
+        """
+        try:
+            return make(self.plain_id, **self.env_kwargs)
+        except Exception as error:
+            # Any environment's constructor runs here, and each fails in its own way.
+            raise UserError(f"cannot make the environment {self.plain_id}: {one_line(error)}") from error
+
+    def dataset_ids(self, config: CollectConfig) -> dict[str, str]:
+        """The dataset of each environment that is stored: the learner's last.
+
+        :raises UserError: if the name is none
+        """
+        ending = config.name or (f"mixed{round(100 * config.share)}" if config.level == "mixed" else config.level)
+        if not re.fullmatch(r"[-_\w]+", ending):
+            raise UserError(f"expected a name of letters, digits, - and _, such as expert-v1, got {ending!r}")
+        ending = ending if re.search(r"-v\d+$", ending) else f"{ending}-v0"
+        return {env_id: f"{self.title(env_id)}/{ending}" for env_id in dict.fromkeys((self.plain_id, self.env_id))}
+
+    def title(self, env_id: str, version: bool = False) -> str:
+        """An environment's id with its arguments, by default without its version: the folder of its datasets."""
+        plain = env_id.rpartition(":")[2]
+        plain = plain if version else re.sub(r"-v\d+$", "", plain)
+        arguments = [f"{key}-{value}" for key, value in sorted(self.env_kwargs.items())]
+        return re.sub(r"[^-_/\w]", "-", "-".join([plain, *arguments]))
+
+
+def find_stage(config: CollectConfig) -> Stage:
+    """The stage for an environment.
+
+    :raises UserError: if there is no such environment
+    """
+    try:
+        env_id = resolve_id(config.env)
+        mask = mask_of(env_id, config.env_kwargs)
+    except UnknownEnvironmentError as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        raise UserError(f"cannot make the environment {config.env}: {one_line(error)}") from error
+    return Stage(env_id, env_id if mask is None else mask.plain_id, mask, config.env_kwargs)

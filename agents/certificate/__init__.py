@@ -1,0 +1,8 @@
+"""A verdict on an environment and an agent: is memory needed, is it used, how far back, and how much is left?"""
+
+from rl_larnn.agents.certificate.certify import certify
+from rl_larnn.agents.certificate.files import save_certificate
+from rl_larnn.agents.certificate.verdict import Certificate
+from rl_larnn.agents.certificate.words import paragraph
+
+__all__ = ["Certificate", "certify", "paragraph", "save_certificate"]

@@ -1,0 +1,172 @@
+"""A certificate in one call: does the environment need memory, does the agent use its own, and how much is left?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.type_aliases import PolicyPredictor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from rl_larnn.errors import UserError
+from rl_larnn.agents.certificate.bench import Bench, OnProgress
+from rl_larnn.agents.certificate.contenders import Chance
+from rl_larnn.agents.certificate.contest import Contest
+from rl_larnn.agents.certificate.environment_question import environment_verdict
+from rl_larnn.agents.certificate.episodes import frozen
+from rl_larnn.agents.certificate.intervals import Interval
+from rl_larnn.agents.certificate.memory_question import MemoryFinding, examine_memory
+from rl_larnn.agents.certificate.plan import Plan, choose_episodes, choose_search_steps
+from rl_larnn.agents.certificate.references import References, find_references
+from rl_larnn.agents.certificate.states import StateRows
+from rl_larnn.agents.certificate.verdict import Certificate, find_gain
+from rl_larnn.agents.runs.randomness import restore_generators, save_generators
+from rl_larnn.envs import UnknownEnvironmentError, make, resolve_id
+
+#: Environments side by side, where the certificate makes them.
+N_ENVS = 32
+
+#: Episodes under which the quantiles of Student's distribution are no longer right.
+LEAST_EPISODES = 11
+
+NO_MEMORY = "it carries no state from step to step: it has no memory to use"
+
+EnvironmentSource = str | gym.Env | VecEnv | Callable[[int], VecEnv]
+
+
+def certify(
+    model: PolicyPredictor,
+    env: EnvironmentSource,
+    *,
+    budget_s: float = 150.0,
+    episodes: int | None = None,
+    search_steps: int | None = None,
+    seed: int = 0,
+    deterministic: bool = True,
+    ceiling: float | None = None,
+    env_id: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Certificate:
+    """Answer three questions about an agent and its environment.
+
+    :param model: anything with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``
+    :param env: what the agent was trained on, with the same wrappers and normalisation (which is held still): a
+        function that makes so many environments side by side (of a run, ``load_run(folder).make_environments``), a
+        VecEnv, one environment, or a Gymnasium id. Only what is made here is closed. Vectorised environments make it
+        fast; swapping memories needs an even number of them.
+    :param budget_s: seconds to spend, roughly; counts are chosen to fit and reported. A slow environment may take
+        longer, since a certificate rests on at least two episodes in each environment.
+    :param episodes: on which every score rests, rounded up to fill the environments; None: chosen
+    :param search_steps: steps for each of the memoryless contenders' trainings; None: chosen
+    :param seed: with ``episodes`` and ``search_steps`` given, the same seed gives the same certificate
+    :param deterministic: whether the agent takes its likeliest actions
+    :param ceiling: mean return that cannot be bettered, where you know it; goes before the table of tasks
+    :param env_id: under which bounds are looked up, where the environment does not say
+    :param on_progress: told the share of the time that is over and what comes next
+    :raises UserError: for an environment that is unknown or another one than the agent's, or a budget that is not
+        positive
+    """
+    for name, value in {"budget_s": budget_s, "episodes": episodes, "search_steps": search_steps}.items():
+        if value is not None and value <= 0:
+            raise UserError(f"{name} must be positive, got {value}")
+    if episodes is not None and episodes < LEAST_EPISODES:
+        raise UserError(f"expected at least {LEAST_EPISODES} episodes, fewer say nothing, got {episodes}")
+    before = save_generators()
+    try:
+        with _opened(env) as made, frozen(made):
+            _check_spaces(model, made)
+            known = find_references(made, env_id, ceiling)
+            bench = Bench(made, seed, deterministic, budget_s, on_progress)
+            return _certify(model, bench, known, budget_s, episodes, search_steps)
+    finally:
+        restore_generators(before)
+
+
+def _certify(
+    model: PolicyPredictor,
+    bench: Bench,
+    known: References,
+    budget_s: float,
+    episodes: int | None,
+    search_steps: int | None,
+) -> Certificate:
+    n_envs, costs = bench.env.num_envs, None
+    if episodes is None or search_steps is None:
+        bench.report("measuring the cost of a step")
+        costs = bench.measure(model)
+    if costs is not None and episodes is None:
+        episodes = choose_episodes(costs, budget_s, n_envs)
+    assert episodes is not None
+    bench.episodes = -(-episodes // n_envs) * n_envs
+    bench.report("the agent as it is")
+    played, chance = bench.judged(model), bench.judge(Chance(bench.env.action_space, bench.seed))
+    remembers, rows = _state_rows(model, bench.env)
+    if remembers:
+        memory = examine_memory(model, bench, int(played.lengths.max()), rows, played.returns, chance)
+    else:
+        memory = MemoryFinding("no", NO_MEMORY, Interval.of(played.returns))
+    if costs is not None and search_steps is None:
+        search_steps = choose_search_steps(costs, 0.8 * budget_s - bench.elapsed_s, n_envs, bench.episodes)
+    assert search_steps is not None
+    plan = Plan(bench.episodes, search_steps)
+    contenders = Contest(model, bench, plan, rows, known).run(played.returns, chance, remembers)
+    environment = environment_verdict(contenders, chance, known)
+    return Certificate(
+        known,
+        type(model).__name__,
+        environment,
+        memory,
+        find_gain(environment, memory.intact, known),
+        plan,
+        bench.seed,
+        n_envs,
+        bench.deterministic,
+        round(bench.elapsed_s, 1),
+    )
+
+
+def _state_rows(model: PolicyPredictor, env: VecEnv) -> tuple[bool, StateRows | None]:
+    """Whether an agent carries a state, and how to reach its rows, where that is possible."""
+    observation: Any = env.reset()
+    state = model.predict(observation, None, np.ones(env.num_envs, bool), True)[1]
+    if state is None or not any(np.any(part) for part in state):
+        return False, None  # nothing, or numbers that stand for nothing
+    return True, StateRows.of(model, observation)
+
+
+@contextmanager
+def _opened(env: EnvironmentSource) -> Iterator[VecEnv]:
+    if isinstance(env, VecEnv):
+        yield env
+        return
+    if isinstance(env, gym.Env):
+        yield DummyVecEnv([lambda: Monitor(env)])
+        return
+    made = _made(env) if isinstance(env, str) else env(N_ENVS)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _made(name: str) -> VecEnv:
+    try:
+        return make_vec_env(partial(make, resolve_id(name)), n_envs=N_ENVS)
+    except UnknownEnvironmentError as error:
+        raise UserError(str(error)) from error
+
+
+def _check_spaces(model: PolicyPredictor, env: VecEnv) -> None:
+    for name in ("observation_space", "action_space"):
+        expected, found = getattr(model, name, None), getattr(env, name)
+        if expected is not None and expected != found:
+            raise UserError(
+                f"the agent's {name} is {expected}, the environment's is {found}: pass the environment that the agent "
+                "was trained on, with the same wrappers"
+            )

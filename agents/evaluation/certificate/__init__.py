@@ -1,8 +1,0 @@
-"""A verdict on an environment and an agent: is memory needed, is it used, how far back, and how much is left?"""
-
-from rl_larnn.agents.evaluation.certificate.certify import certify
-from rl_larnn.agents.evaluation.certificate.files import save_certificate
-from rl_larnn.agents.evaluation.certificate.verdict import Certificate
-from rl_larnn.agents.evaluation.certificate.words import paragraph
-
-__all__ = ["Certificate", "certify", "paragraph", "save_certificate"]

@@ -1,0 +1,1 @@
+"""Progress, messages, tables and the look of figures."""

@@ -1,0 +1,253 @@
+"""What a run was asked for (:class:`TrainConfig`) and what came of it (:class:`Settings`, kept in ``config.json``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.settings.environments import check_environment
+from rl_larnn.errors import UserError, one_line, unknown_name
+from rl_larnn.agents.components.teacher import AFTER_IMITATION
+from rl_larnn.agents.settings.memory_names import memory_name
+from rl_larnn.agents.settings.models import pick_device
+from rl_larnn.agents.settings.overrides import apply_settings, fits
+from rl_larnn.agents.settings.recipes import Recipe, recipe_for
+from rl_larnn.agents.runs.folder import CONFIG, read_json, refuse_no_folder, was_offline
+from rl_larnn.agents.settings.values import Linear, format_value, parse_value
+from rl_larnn.envs import UnknownEnvironmentError, resolve_id
+from rl_larnn.envs.spaces import same_form, shown
+from rl_larnn.memory import Memory
+
+VEC_ENVS = ("dummy", "subproc")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train. ``None`` leaves the choice to the environment's recipe.
+
+    :param env: any Gymnasium id, or one of ours in short (``CartPole-POMDP``)
+    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass; or one of
+        :data:`rl_larnn.agents.settings.baselines.BASELINES`
+    :param n_timesteps: environment steps, over all environments together
+    :param seed: of the parameters, the actions and the environments
+    :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
+    :param n_envs: environments that run side by side
+    :param run_dir: folder to create; ``None``: ``runs/<env id>/<memory>-s<seed>`` with the first free number behind
+    :param settings: flat hyper-parameters over the recipe, see :mod:`rl_larnn.agents.settings.overrides`
+    :param env_kwargs: keyword arguments of the environment
+    :param checkpoint_freq: environment steps after which a checkpoint is due, if 60 seconds have not passed before;
+        ``None``: a tenth of the training
+    :param eval_freq: environment steps between the trials that pick the best agent so far; ``None``: a twentieth of the
+        training; 0: no trials, the last agent is the result
+    :param eval_episodes: fresh episodes of the final evaluation
+    :param vec_env: ``dummy`` (one process) or ``subproc`` (one process per environment)
+    :param threads: threads of torch on the CPU; small networks are fastest with one
+    :param init: folder of a finished run, online or offline, whose weights and statistics the agent begins with; what
+        it sees and what it is are then as in that run, and so are all settings that are not given
+    :param progress_bar: show a bar with the mean return and steps/s (on a terminal)
+    """
+
+    env: str
+    memory: str | type[Memory] | None = None
+    n_timesteps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    n_envs: int | None = None
+    run_dir: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint_freq: int | None = None
+    eval_freq: int | None = None
+    eval_episodes: int = 100
+    vec_env: str = "dummy"
+    threads: int = 1
+    init: str | Path | None = None
+    progress_bar: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run with every choice made: with the versions, all that is needed to repeat it. Fields as in TrainConfig."""
+
+    env: str
+    memory: str
+    seed: int
+    device: str
+    env_kwargs: Mapping[str, Any]
+    checkpoint_freq: int | None
+    eval_freq: int | None
+    eval_episodes: int
+    vec_env: str
+    threads: int
+    recipe_name: str
+    recipe: Recipe
+    init: str | None = None
+
+    def choices(self) -> dict[str, Any]:
+        """Every hyper-parameter under the flat name by which it may be set."""
+        recipe = self.recipe
+        own = {item.name: getattr(recipe, item.name) for item in fields(Recipe)}
+        options = recipe.for_memory.get(self.memory, {})
+        for group in ("memory", "ppo", "policy", "for_memory"):
+            del own[group]
+        return {**own, **recipe.ppo, **recipe.policy, **options}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data. The environment's arguments become text, exactly as they may be typed after ``--env-kwargs``."""
+        data = _plain(asdict(self))
+        data["env_kwargs"] = {key: format_value(value) for key, value in self.env_kwargs.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """The inverse of :meth:`to_json`; keys it does not know are ignored.
+
+        :raises KeyError, TypeError: if something is missing
+        """
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name != "init"}
+        known["init"] = data.get("init")  # which older runs don't have
+        known["env_kwargs"] = {key: parse_value(text) for key, text in data["env_kwargs"].items()}
+        recipe = dict(data["recipe"])
+        recipe["ppo"] = {key: _schedule(value) for key, value in recipe["ppo"].items()}
+        return cls(**{**known, "recipe": Recipe(**recipe)})
+
+
+def _plain(value: Any) -> Any:
+    """Schedules as the text that the command line takes, all else unchanged."""
+    if isinstance(value, Mapping):
+        # asdict has taken a schedule apart into its two numbers.
+        if value.keys() == {"start", "end"}:
+            return str(Linear(**value))
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _schedule(value: Any) -> Any:
+    parsed = parse_value(value) if isinstance(value, str) else value
+    return parsed if isinstance(parsed, Linear) else value
+
+
+def resolve(config: TrainConfig) -> Settings:
+    """Make every choice that the config leaves open, and refuse what cannot work before anything is created.
+
+    :raises UserError: for each mistake, on one line
+    """
+    _check_numbers(config)
+    refuse_no_mappings(settings=config.settings, env_kwargs=config.env_kwargs)
+    pick_device(config.device)
+    if config.vec_env not in VEC_ENVS:
+        raise unknown_name("vec_env", config.vec_env, VEC_ENVS)
+    env_kwargs = {key: parse_value(format_value(value)) for key, value in config.env_kwargs.items()}
+    env_id = _resolve_id(config.env)
+    found = check_environment(env_id, env_kwargs)
+    recipe, recipe_name = recipe_for(env_id, found[1])
+    memory = memory_name(config.memory or recipe.memory)
+    if config.init is not None:
+        recipe, memory = _as_in(config, found, env_id)
+        recipe_name = str(config.init)
+    frames = {"frame_stack": BASELINES[memory].frame_stack} if memory in BASELINES else {}
+    recipe = _sized(apply_settings(recipe, memory, {**frames, **config.settings}), config)
+    return Settings(
+        env=env_id,
+        memory=memory,
+        seed=config.seed,
+        device=config.device,
+        env_kwargs=env_kwargs,
+        checkpoint_freq=config.checkpoint_freq,
+        eval_freq=config.eval_freq,
+        eval_episodes=config.eval_episodes,
+        vec_env=config.vec_env,
+        threads=config.threads,
+        recipe_name=recipe_name,
+        recipe=recipe,
+        init=None if config.init is None else str(config.init),
+    )
+
+
+def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> tuple[Recipe, str]:
+    """Recipe and memory of the run that the agent begins with.
+
+    :param found: observation space and action space of the environment that it will act in
+    """
+    settings = load_settings(Path(str(config.init)))
+    if config.memory is not None and memory_name(config.memory) != settings.memory:
+        raise UserError(
+            f"the run {config.init} has the memory {settings.memory}, got {memory_name(config.memory)}: leave --memory "
+            "out, or begin with another run"
+        )
+    learned = check_environment(settings.env, settings.env_kwargs)
+    for kind, theirs, ours in zip(("observations", "actions"), learned, found, strict=True):
+        if not same_form(theirs, ours):
+            raise UserError(
+                f"the agent of {config.init} doesn't fit {env_id}: it learned {settings.env} with {kind} "
+                f"{shown(theirs)}, got {shown(ours)}; begin with a run on the same spaces"
+            )
+    asked = config.settings.get("normalize_observations", settings.recipe.normalize_observations)
+    if asked != settings.recipe.normalize_observations:
+        raise UserError(
+            f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
+        )
+    ppo = dict(settings.recipe.ppo)
+    if was_offline(str(config.init)):
+        ppo.setdefault("kickstart_coef", AFTER_IMITATION)
+    return replace(settings.recipe, memory=settings.memory, ppo=ppo), settings.memory
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of a run.
+
+    :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
+    """
+    refuse_no_folder(folder)
+    data = read_json(folder / CONFIG, "the settings of a run")
+    try:
+        return Settings.from_json(data)
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
+        ) from error
+
+
+def _resolve_id(name: str) -> str:
+    try:
+        return resolve_id(name)
+    except UnknownEnvironmentError as error:
+        raise UserError(str(error)) from error
+    except (ImportError, gym.error.Error) as error:
+        raise UserError(f"cannot find the environment {name!r}: {error}") from error
+
+
+def _sized(recipe: Recipe, config: TrainConfig) -> Recipe:
+    """The recipe with the config's own n_timesteps and n_envs, which go before those of ``settings``."""
+    n_timesteps = recipe.n_timesteps if config.n_timesteps is None else config.n_timesteps
+    n_envs = recipe.n_envs if config.n_envs is None else config.n_envs
+    for name, value in {"n_timesteps": n_timesteps, "n_envs": n_envs}.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}")
+    return replace(recipe, n_timesteps=n_timesteps, n_envs=n_envs)
+
+
+def refuse_no_mappings(**values: Any) -> None:
+    """:raises UserError: if one of these, by name, is no mapping of names to values."""
+    for name, value in values.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{name} expects names and values, such as {{'a': 1}}, got {value!r}")
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    least = {"seed": 0, "n_timesteps": 1, "n_envs": 1, "checkpoint_freq": 1, "eval_freq": 0, "eval_episodes": 1}
+    least["threads"] = 1
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if value is None and name in ("n_timesteps", "n_envs", "checkpoint_freq", "eval_freq"):
+            continue
+        if not fits(value, int) or value < smallest:
+            raise UserError(f"{name} must be a whole number of at least {smallest}, got {value!r}")
+    if config.seed >= 2**32:
+        raise UserError(f"seed must be below 2**32, got {config.seed}")

@@ -1,0 +1,142 @@
+"""From an environment's id to the vectorised environment that an agent trains or is evaluated on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import FlattenObservation, FrameStackObservation
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
+
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.agents.settings.recipes import Recipe
+from rl_larnn.envs import FirstStepFlag, PreviousAction, ReturnToGo, StepNumber
+
+_CLASSES: dict[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
+
+
+def make_env(env_id: str, env_kwargs: Mapping[str, Any], recipe: Recipe, render_mode: str | None = None) -> gym.Env:
+    """One environment with the wrappers of the recipe.
+
+    :raises UserError: if it cannot be made: a missing extra, a wrong keyword argument
+    """
+    if multiprocessing.parent_process() is not None:
+        # Ctrl-C reaches every process of the terminal; only the trainer decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    extra = {} if render_mode is None else {"render_mode": render_mode}
+    try:
+        return as_the_agent_sees_it(gym.make(env_id, **{**env_kwargs, **extra}), recipe)
+    except Exception as error:
+        # Any environment's constructor runs here, and each fails in its own way.
+        raise UserError(f"cannot make the environment {env_id}: {one_line(error)}") from error
+
+
+def as_the_agent_sees_it(env: gym.Env, recipe: Recipe) -> gym.Env:
+    """The environment with what the recipe adds to its observations."""
+    if recipe.previous_action:
+        env = PreviousAction(env)
+    if recipe.first_step_flag:
+        env = FirstStepFlag(env)
+    if recipe.target_return is not None:
+        env = ReturnToGo(env, recipe.target_return)
+    if recipe.step_number is not None:
+        env = StepNumber(env, recipe.step_number)
+    return env if recipe.frame_stack == 1 else _stacked(env, recipe.frame_stack)
+
+
+def _stacked(env: gym.Env, frames: int) -> gym.Env:
+    if not isinstance(env.observation_space, spaces.Box) or frames < 1:
+        raise ValueError(f"frame_stack={frames} expected 1 or more frames of a Box, got {env.observation_space}")
+    return FlattenObservation(FrameStackObservation(env, frames, padding_type="zero"))
+
+
+def check_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> tuple[spaces.Space, spaces.Space]:
+    """Make the environment once, here, where an error can be told in one line (a worker process would just die).
+
+    :return: its observation space and action space
+    """
+    env = make_env(env_id, env_kwargs, Recipe())
+    env.close()
+    return env.observation_space, env.action_space
+
+
+def reward_threshold(env_id: str) -> float | None:
+    """The mean return at which the environment counts as solved, or ``None`` where its makers name none."""
+    spec = gym.spec(env_id.rpartition(":")[2])
+    return None if spec.reward_threshold is None else float(spec.reward_threshold)
+
+
+def make_environments(
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    recipe: Recipe,
+    n_envs: int,
+    seed: int,
+    vec_env: str = "dummy",
+    render_mode: str | None = None,
+) -> VecEnv:
+    """``n_envs`` environments side by side, monitored, seeded with ``seed``, ``seed + 1`` and so on, not normalised."""
+    make = partial(make_env, env_id, env_kwargs, recipe, render_mode)
+    try:
+        return make_vec_env(make, n_envs=n_envs, seed=seed, vec_env_cls=_CLASSES[vec_env])
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"cannot run {n_envs} environments {env_id} side by side: {one_line(error)}") from error
+
+
+def normalized(env: VecEnv, recipe: Recipe) -> VecEnv:
+    """Running normalisation as the recipe asks, of those observations that are vectors of numbers."""
+    keys = _normalizable_keys(env.observation_space)
+    observations = recipe.normalize_observations and keys != []
+    if not (observations or recipe.normalize_rewards):
+        return env
+    gamma = recipe.ppo.get("gamma", 0.99)
+    return VecNormalize(
+        env,
+        norm_obs=observations,
+        norm_reward=recipe.normalize_rewards,
+        gamma=gamma,
+        norm_obs_keys=keys if observations else None,
+    )
+
+
+def _normalizable_keys(space: spaces.Space) -> list[str] | None:
+    """The keys of a Dict to normalise; ``None`` for a Box vector as a whole; an empty list for nothing."""
+    if isinstance(space, spaces.Dict):
+        return [key for key, part in space.spaces.items() if _is_vector(part)]
+    return None if _is_vector(space) else []
+
+
+def _is_vector(space: spaces.Space) -> bool:
+    # A buffer keeps observations in the dtype of their space, which would cut normalised whole numbers short.
+    floats = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+    return floats and not is_image_space(space)
+
+
+def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
+    """Put saved statistics over environments; without a file the environments are left as they are.
+
+    :param training: leave them as they were saved, changing or (those of data) not; else they are frozen and rewards
+        are handed out unscaled
+    :raises UserError: if the file is truncated or belongs to another environment
+    """
+    if not path.exists():
+        return env
+    try:
+        loaded = VecNormalize.load(str(path), env)
+    except Exception as error:
+        raise UserError(f"cannot load {path}: expected saved VecNormalize statistics, got {one_line(error)}") from error
+    if not training:
+        loaded.training = False
+        loaded.norm_reward = False
+    return loaded

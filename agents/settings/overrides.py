@@ -1,0 +1,141 @@
+"""Flat settings laid over a recipe: which keys exist, what type each takes, and where each goes."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any, Literal
+
+from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of, without_ours
+from rl_larnn.errors import UserError, unknown_name
+from rl_larnn.agents.settings.memory_names import memory_class
+from rl_larnn.agents.settings.models import ACTIVATIONS
+from rl_larnn.agents.settings.recipes import Recipe
+from rl_larnn.agents.settings.values import Linear
+from rl_larnn.policies import MemoryActorCriticPolicy
+
+# Said elsewhere (by the environment, by the run or by options of their own), or not to be written as text.
+_NOT_PPO = {"policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
+_NOT_POLICY = {"observation_space", "action_space", "lr_schedule", "use_sde", "memory", "memory_kwargs"}
+_NOT_MEMORY = {"input_size", "output_size"}
+_RECIPE_FIELDS = {"ppo", "policy", "for_memory", "memory"}
+
+
+def keyword_types(owner: type, without: set[str]) -> dict[str, Any]:
+    """The keyword arguments of a class's constructor and their type hints, through ``**kwargs`` to its bases."""
+    found: dict[str, Any] = {}
+    for base in inspect.getmro(owner):
+        if "__init__" not in vars(base) or base is object:
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
+        hints = _hints(base.__init__)  # type: ignore[misc]
+        named = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
+        for name in named:
+            found.setdefault(name, hints.get(name, Any))
+        if not any(item.kind is item.VAR_KEYWORD for item in parameters):
+            break
+    return {name: hint for name, hint in found.items() if name not in without and not _is_class(hint)}
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a name that only the type checker imports
+        return {}
+
+
+def _is_class(hint: Any) -> bool:
+    return any(typing.get_origin(part) is type for part in _parts(hint))
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if union else (hint,)
+
+
+def setting_types(memory: str) -> dict[str, dict[str, Any]]:
+    """Every key that may be set with this memory, in groups: ``recipe``, ``ppo``, ``policy``, ``memory``."""
+    recipe_hints = typing.get_type_hints(Recipe)
+    policy = keyword_types(MemoryActorCriticPolicy, _NOT_POLICY)
+    policy["activation_fn"] = Literal[tuple(ACTIVATIONS)]
+    baseline = memory in BASELINES
+    return {
+        "recipe": {item.name: recipe_hints[item.name] for item in fields(Recipe) if item.name not in _RECIPE_FIELDS},
+        "ppo": keyword_types(algorithm_of(memory), _NOT_PPO),
+        "policy": without_ours(policy) if baseline else policy,
+        "memory": {"hidden_size": int} if baseline else keyword_types(memory_class(memory), _NOT_MEMORY),
+    }
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value written as text may go where the type hint stands; a whole number may stand for a float."""
+    return any(_fits_one(value, part) for part in _parts(hint))
+
+
+def as_meant(value: Any, hint: Any) -> Any:
+    """The word ``none``, which text reads as None, where the type hint wants the word and no None."""
+    return "none" if value is None and not fits(value, hint) and fits("none", hint) else value
+
+
+def _fits_one(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint) or hint
+    if hint is Any:
+        return True
+    if hint is None or hint is type(None):
+        return value is None
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if isinstance(value, Linear):
+        return isinstance(origin, type) and issubclass(origin, Callable)  # type: ignore[arg-type]
+    if isinstance(value, bool):
+        return hint is bool
+    if hint is float:
+        return isinstance(value, int | float)
+    return isinstance(origin, type) and isinstance(value, origin)
+
+
+def describe(hint: Any) -> str:
+    """A type hint in words for an error line."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return " or ".join(str(choice) for choice in typing.get_args(hint))
+    if len(_parts(hint)) > 1:
+        return " or ".join(describe(part) for part in _parts(hint))
+    if hint is None or hint is type(None):
+        return "none"
+    if isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
+        return "linear(start, end)"
+    return getattr(origin or hint, "__name__", str(hint))
+
+
+def apply_settings(recipe: Recipe, memory: str, settings: Mapping[str, Any]) -> Recipe:
+    """The recipe for one memory, with ``settings`` laid over it.
+
+    :param memory: name of a memory or of a baseline
+    :param settings: flat names over the recipe's fields, the algorithm's arguments, the policy's and the memory's
+    :return: a recipe whose ``for_memory`` holds the options of this memory alone
+    :raises UserError: for an unknown key (with the nearest ones) or a value of the wrong type
+    """
+    groups = setting_types(memory)
+    known = {key for keys in groups.values() for key in keys}
+    common = {key: value for key, value in recipe.for_memory.get("all", {}).items() if key in known}
+    sorted_settings: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    for key, value in {**common, **recipe.for_memory.get(memory, {}), **settings}.items():
+        group = next((name for name, keys in groups.items() if key in keys), None)
+        if group is None:
+            raise unknown_name("setting", key, [name for keys in groups.values() for name in keys])
+        value = as_meant(value, groups[group][key])
+        if not fits(value, groups[group][key]):
+            expected = describe(groups[group][key])
+            raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
+        sorted_settings[group][key] = value
+    change = partial(replace, recipe, memory=memory, for_memory={memory: sorted_settings["memory"]})
+    return change(
+        ppo={**recipe.ppo, **sorted_settings["ppo"]},
+        policy={**recipe.policy, **sorted_settings["policy"]},
+        **sorted_settings["recipe"],
+    )

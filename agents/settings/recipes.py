@@ -1,0 +1,248 @@
+"""Tuned settings per environment, as typed data. A new recipe is one entry of :data:`RECIPES`.
+
+The first values are those of RL Baselines3 Zoo (``hyperparams/ppo_lstm.yml``, release 2.9.2) for the task with the
+same base environment, whose ``NoVel`` form hides the same velocities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gymnasium import spaces
+
+from rl_larnn.agents.settings.values import Linear
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, apart from the environment and the seed.
+
+    :param n_timesteps: environment steps, over all environments together
+    :param n_envs: environments that run side by side
+    :param memory: the default memory, a name of ``rl_larnn.memories.MEMORIES``
+    :param normalize_observations: running mean and standard deviation, for the parts that are vectors of numbers
+    :param normalize_rewards: divide rewards by the running standard deviation of the discounted return
+    :param previous_action: append the previous action to the observation
+    :param first_step_flag: append 1 at the first step of an episode, else 0
+    :param target_return: append the return-to-go to the observation: this target, less the rewards so far
+    :param step_number: append the number of the step to the observation, up to this one
+    :param frame_stack: observations that the agent sees at once, side by side in one vector, zeros before the first
+    :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
+    :param policy: arguments of the policy; ``activation_fn`` by name
+    :param for_memory: per memory, flat settings laid over all the above (:mod:`rl_larnn.agents.settings.overrides`), its own
+        options among them; those under ``"all"`` go to each memory that knows them
+    """
+
+    n_timesteps: int = 500_000
+    n_envs: int = 8
+    memory: str = "aaren"
+    normalize_observations: bool = True
+    normalize_rewards: bool = True
+    previous_action: bool = False
+    first_step_flag: bool = False
+    target_return: float | None = None
+    step_number: int | None = None
+    frame_stack: int = 1
+    ppo: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    for_memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+# One hidden layer of 64 per head behind a memory of 64, rectified, with PyTorch's own initialisation.
+_SMALL_POLICY = {
+    "activation_fn": "relu",
+    "ortho_init": False,
+    "net_arch": {"pi": [64], "vf": [64]},
+    "critic_memory": "separate",
+}
+
+# With the Zoo's horizon of 50 steps, the likeliest actions may let a cart drift away within 200. And once all episodes
+# last to the end, what is left of the advantages is noise of a hundredth of the returns, which must not be scaled up.
+# (While an agent still learns they are from 0.02 to 0.5; with a minimum of 0.1, some seeds of LARNN stopped halfway.)
+# Where no return tells policies apart that all last to the end, entropy still does: it prefers those far from falling.
+_STEADY = {"gamma": 0.99, "gae_lambda": 0.9, "min_advantage_std": 0.03, "ent_coef": 0.01}
+
+# For tasks that are about recalling what was shown: rewards of size one, episodes of some ten to some hundred steps.
+_RECALL = Recipe(
+    n_envs=16,
+    ppo={
+        "n_steps": 128,
+        "batch_size": 512,
+        "n_epochs": 8,
+        "gae_lambda": 0.9,
+        "learning_rate": Linear(1e-3),
+        "ent_coef": 0.01,
+    },
+    for_memory={"all": {"hidden_size": 64}},
+)
+
+# One thing has to be kept until one has walked to where it counts: chunks so long that most hold both.
+_CUE = replace(_RECALL, ppo={**_RECALL.ppo, "seq_len": 128, "gamma": 0.98})
+
+# What is answered here decides the reward of the moment and nothing else: rewards to come would only be noise. And what
+# the critic has to know, whether the answer will be right, is what the actor knows: they share their memory.
+_ANSWER = replace(_RECALL, ppo={**_RECALL.ppo, "seq_len": 128, "gamma": 0.0}, policy={"critic_memory": "shared"})
+
+# The same, where the answer depends on the order of what was shown, or on how much of it there was.
+_ORDER = replace(
+    _ANSWER,
+    # With an ent_coef of 0.01, the policy may be sure of its answers before the memory knows any of them. Without a
+    # limit to its updates, it may lose a task that it had solved; with one of 0.05 it learns lag 31 half as fast.
+    ppo={**_ANSWER.ppo, "seq_len": 64, "ent_coef": 0.05, "target_kl": 0.15},
+    for_memory={
+        **_ANSWER.for_memory,
+        # Without phases, Aaren's average knows hardly anything of order; one layer holds half of the last 31 steps.
+        "aaren": {"recency": "gate", "phases": True, "clock": True, "heads": 4, "layers": 2},
+    },
+)
+
+#: Tasks of these kinds, with the environment steps that they take.
+_CUE_STEPS = {
+    "TMazePassive-10-v0": 100_000,
+    "TMazePassive-50-v0": 150_000,
+    "TMazePassive-250-v0": 2_000_000,
+    "TMazeActive-10-v0": 1_000_000,
+    "TMazeActive-50-v0": 1_000_000,
+    "MiniGridMemory-S7-v0": 150_000,
+    "MiniGridMemory-S9-v0": 300_000,
+    "MiniGridMemory-S11-v0": 3_000_000,
+    "MiniGridMemory-S13-v0": 4_000_000,
+}
+_ANSWER_STEPS = {
+    "RepeatFirstEasy-v0": 100_000,
+    "RepeatFirstMedium-v0": 200_000,
+    "RepeatFirstHard-v0": 200_000,
+}
+_ORDER_STEPS = {
+    "RepeatPreviousEasy-v0": 100_000,
+    "RepeatPreviousMedium-v0": 1_000_000,
+    "RepeatPreviousHard-v0": 5_000_000,
+    "Autoencode-8-v0": 100_000,
+    "Autoencode-13-v0": 2_000_000,
+    "Autoencode-26-v0": 5_000_000,
+    "AutoencodeEasy-v0": 5_000_000,
+    "CountRecallEasy-v0": 1_000_000,
+    "HigherLowerEasy-v0": 1_000_000,
+}
+
+#: Recipes by full environment id.
+RECIPES: dict[str, Recipe] = {
+    "CartPole-POMDP-v0": Recipe(
+        n_timesteps=100_000,
+        n_envs=8,
+        ppo={
+            "n_steps": 32,
+            "batch_size": 256,
+            "n_epochs": 20,
+            "seq_len": 32,
+            "gamma": 0.98,
+            "gae_lambda": 0.8,
+            "learning_rate": Linear(1e-3),
+            "clip_range": Linear(0.2),
+        },
+        policy=_SMALL_POLICY,
+        for_memory={
+            "all": {"hidden_size": 64},
+            "gru": _STEADY,
+            "lstm": _STEADY,
+            "larnn": {"window": 8, "n_epochs": 10, **_STEADY},
+            # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
+            "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, **_STEADY},
+        },
+    ),
+    "Pendulum-POMDP-v0": Recipe(
+        n_timesteps=100_000,
+        n_envs=4,
+        ppo={
+            "n_steps": 1024,
+            "batch_size": 128,
+            "n_epochs": 10,
+            "gamma": 0.9,
+            "gae_lambda": 0.95,
+            "learning_rate": 1e-3,
+            "use_sde": True,
+            "sde_sample_freq": 4,
+        },
+        policy=_SMALL_POLICY,
+        for_memory={
+            "all": {"hidden_size": 64},
+            # Cosine and sine are of size one as they are; a running scale changes as the pole comes to stand upright.
+            "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4), "normalize_observations": False},
+            "gru": {"normalize_observations": False},
+            # Where cells could add up, most of LARNN's agents never learned to swing up (docs/results/ablations.md).
+            "larnn": {"bounded": True},
+        },
+    ),
+    "MountainCar-POMDP-v0": Recipe(
+        n_timesteps=1_000_000,
+        n_envs=16,
+        ppo={"n_steps": 16, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.98},
+    ),
+    "MountainCarContinuous-POMDP-v0": Recipe(
+        n_timesteps=300_000,
+        n_envs=8,
+        ppo={
+            "n_steps": 1024,
+            "batch_size": 256,
+            "n_epochs": 10,
+            "gamma": 0.9999,
+            "gae_lambda": 0.9,
+            "ent_coef": 0.00429,
+            "learning_rate": 7.77e-5,
+            "clip_range": 0.1,
+            "vf_coef": 0.19,
+            "max_grad_norm": 5.0,
+            "use_sde": True,
+            "sde_sample_freq": 8,
+        },
+        policy={**_SMALL_POLICY, "activation_fn": "tanh", "log_std_init": 0.0},
+        for_memory={"all": {"hidden_size": 32}, "larnn": {"bounded": True}},
+    ),
+    "Acrobot-POMDP-v0": Recipe(
+        n_timesteps=1_000_000,
+        n_envs=16,
+        ppo={"n_steps": 256, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.94},
+    ),
+    "LunarLander-POMDP-v0": Recipe(
+        n_timesteps=5_000_000,
+        n_envs=32,
+        ppo={"n_steps": 512, "batch_size": 128, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01},
+        policy=_SMALL_POLICY,
+        for_memory={"all": {"hidden_size": 64}},
+    ),
+    **{env_id: replace(_CUE, n_timesteps=steps) for env_id, steps in _CUE_STEPS.items()},
+    **{env_id: replace(_ANSWER, n_timesteps=steps) for env_id, steps in _ANSWER_STEPS.items()},
+    **{env_id: replace(_ORDER, n_timesteps=steps) for env_id, steps in _ORDER_STEPS.items()},
+}
+#: Tasks that are trained like another.
+_ALIKE = {
+    "CartPole-Flicker-v0": "CartPole-POMDP-v0",
+    "CartPole-StopAndResume-v0": "CartPole-POMDP-v0",
+    "CartPole-MDP-v0": "CartPole-POMDP-v0",
+    "LunarLanderContinuous-POMDP-v0": "LunarLander-POMDP-v0",
+}
+RECIPES |= {env_id: RECIPES[other] for env_id, other in _ALIKE.items()}
+
+#: For an environment without a recipe: cautious settings that learn, if slowly, on many tasks.
+DEFAULT_DISCRETE = Recipe(
+    ppo={"n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4), "ent_coef": 0.01},
+)
+DEFAULT_CONTINUOUS = Recipe(
+    ppo={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
+    policy={"ortho_init": False},
+)
+
+
+def recipe_for(env_id: str, action_space: spaces.Space) -> tuple[Recipe, str]:
+    """The recipe of an environment, else the default for its kind of action, and the name of what was chosen.
+
+    :param env_id: full id, such as ``CartPole-POMDP-v0``
+    :return: the recipe; the environment's id, ``default (discrete actions)`` or ``default (continuous actions)``
+    """
+    if env_id in RECIPES:
+        return RECIPES[env_id], env_id
+    if isinstance(action_space, spaces.Box):
+        return DEFAULT_CONTINUOUS, "default (continuous actions)"
+    return DEFAULT_DISCRETE, "default (discrete actions)"

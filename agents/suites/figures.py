@@ -1,0 +1,181 @@
+"""The pictures of a suite: learning curves, performance profiles, probability of improvement.
+
+Needs matplotlib (the ``plots`` extra).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.suites.records import CurvePoint
+from rl_larnn.agents.suites.suite_results import Standings
+from rl_larnn.agents.suites.statistics import (
+    Estimate,
+    interquartile_means,
+    performance_profile,
+    probability_of_improvement,
+)
+from rl_larnn.agents.reporting.styles import figure_class, styles
+from rl_larnn.agents.runs.folder import replacing
+from rl_larnn.envs import find_task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Opponents of the probability of improvement.
+OPPONENTS = ("contrib-lstm", "ppo")
+
+#: Lowest gain that profiles show: runs far below the floor would squeeze all others into a corner.
+LOWEST_GAIN = -0.5
+
+
+def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint]) -> list[str]:
+    """Write the pictures that the runs allow.
+
+    :return: their names in the folder: of ``curves.png``, ``profiles.png`` and ``improvement.png`` those there are
+    :raises UserError: if matplotlib or SciPy is missing
+    """
+    make = figure_class()
+    drawings: dict[str, Callable[[Figure], bool]] = {
+        "curves.png": lambda figure: _draw_curves(figure, standings, points),
+        "profiles.png": lambda figure: _draw_profiles(figure, standings),
+        "improvement.png": lambda figure: _draw_improvement(figure, standings),
+    }
+    drawn = []
+    for name, draw in drawings.items():
+        figure = make(layout="constrained")
+        if draw(figure):
+            drawn.append(name)
+            with replacing(folder / name) as temporary:
+                figure.savefig(temporary, dpi=110, format="png")
+    return drawn
+
+
+def _draw_curves(figure: Figure, standings: Standings, points: Sequence[CurvePoint]) -> bool:
+    """One panel per task with evaluations of finished runs; false if there is none."""
+    finished = {run.key for run in standings.records if run.score is not None}
+    by_run: dict[tuple[str, str], dict[int, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
+    for point in sorted(points, key=lambda point: point.key):
+        # A run that broke off would cut the curves of all seeds short.
+        if (point.task, point.memory, point.seed) in finished:
+            by_run[point.task, point.memory][point.seed].append((point.steps, point.score))
+    tasks = [task for task in standings.tasks if any(own == task for own, _ in by_run)]
+    if not tasks:
+        return False
+    looks, columns = styles(standings.contenders), min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure.set_size_inches(1.5 + 4.2 * columns if columns > 1 else 7, 1 + 2.7 * rows if rows > 1 else 4.5)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, task in zip(panels, tasks, strict=False):
+        for name in standings.contenders:
+            if (task, name) in by_run:
+                _draw_curve(axes, list(by_run[task, name].values()), looks[name])
+        _draw_bounds(axes, task)
+        axes.set_title(task, fontsize=10)
+        axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k" if steps else "0")
+    for axes in panels[len(tasks) :]:
+        axes.set_axis_off()
+    figure.supxlabel("environment steps", fontsize=10)
+    figure.supylabel("mean return of an evaluation", fontsize=10)
+    _draw_legend(figure, looks)
+    return True
+
+
+def _draw_curve(axes: Axes, seeds: Sequence[Sequence[tuple[int, float]]], look: dict[str, Any]) -> None:
+    """Interquartile mean over the seeds, and a band from the worst of them to the best, where all have evaluations."""
+    curves = [np.array(seed, dtype=float) for seed in seeds]  # (evaluations, 2) each
+    begin, end = max(curve[0, 0] for curve in curves), min(curve[-1, 0] for curve in curves)
+    steps = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
+    steps = steps[(steps >= begin) & (steps <= end)]
+    if not len(steps):
+        return
+    scores = np.stack([np.interp(steps, *curve.T) for curve in curves])
+    axes.plot(steps, interquartile_means(scores.T), markevery=max(1, len(steps) // 6), **look)
+    axes.fill_between(steps, scores.min(0), scores.max(0), color=look["color"], alpha=0.1, linewidth=0)
+
+
+def _draw_bounds(axes: Axes, task: str) -> None:
+    found = find_task(task)
+    if found is None:
+        return
+    for label, bound in (("floor", found.floor), ("ceiling", found.ceiling)):
+        axes.axhline(bound.value, color="0.25", linewidth=0.8)
+        _write_beside(axes, bound.value, label)
+
+
+def _draw_profiles(figure: Figure, standings: Standings) -> bool:
+    """Ours and the baselines side by side; false if no task has a floor and a ceiling."""
+    gains = {name: own for name in standings.contenders if (own := standings.gains(name))}
+    looks = {name: look for name, look in styles(standings.contenders).items() if name in gains}
+    groups = [[name for name in gains if (name in BASELINES) is baseline] for baseline in (False, True)]
+    groups = [group for group in groups if group]
+    if not groups:
+        return False
+    figure.set_size_inches(1.5 + 5 * len(groups), 4.6)
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True).ravel()
+    runs = [gain for own in gains.values() for seeds in own.values() for gain in seeds]
+    thresholds = np.linspace(min(0, max(min(runs), LOWEST_GAIN)) - 0.05, max(1, *runs) + 0.05, 200)
+    for axes, group in zip(panels, groups, strict=True):
+        for name in group:
+            profile = performance_profile(gains[name], thresholds)
+            axes.plot(profile.thresholds, profile.fraction, markevery=20, **looks[name])
+            axes.fill_between(
+                profile.thresholds, profile.low, profile.high, color=looks[name]["color"], alpha=0.1, linewidth=0
+            )
+        axes.set_title("baselines" if group[0] in BASELINES else "ours", fontsize=10)
+        axes.set_xlim(thresholds[0], thresholds[-1])
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("memory gain (0: floor, 1: ceiling)")
+    panels[0].set_ylabel("fraction of runs above it")
+    _draw_legend(figure, looks)
+    return True
+
+
+def _draw_improvement(figure: Figure, standings: Standings) -> bool:
+    """One panel of interval bars per opponent; false if there is nobody to compare with one."""
+    looks, opponents = styles(standings.contenders), {}
+    for opponent in OPPONENTS:
+        pairs = {name: standings.against(name, opponent) for name in standings.contenders if name != opponent}
+        found = {name: probability_of_improvement(*pair) for name, pair in pairs.items() if pair[0]}
+        if found:
+            opponents[opponent] = found
+    if not opponents:
+        return False
+    names = [name for name in standings.contenders if any(name in found for found in opponents.values())]
+    figure.set_size_inches(2 + 4.5 * len(opponents), 1.4 + 0.36 * len(names))
+    panels = figure.subplots(1, len(opponents), squeeze=False, sharey=True).ravel()
+    for axes, (opponent, found) in zip(panels, opponents.items(), strict=True):
+        axes.axvline(0.5, color="0.5", linewidth=0.8)
+        for name, estimate in found.items():
+            _draw_estimate(axes, names.index(name), estimate, looks[name])
+        axes.set_title(f"probability that a run beats {opponent}", fontsize=10)
+        axes.set_xlim(-0.02, 1.02)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return True
+
+
+def _draw_estimate(axes: Axes, row: int, estimate: Estimate, look: dict[str, Any]) -> None:
+    caps = {"color": look["color"], "solid_capstyle": "butt"}  # the default sticks out over both ends
+    axes.plot([estimate.low, estimate.high], [row, row], linewidth=7, alpha=0.4, **caps)
+    axes.plot(estimate.value, row, marker=look["marker"] or "|", color=look["color"], markersize=8)
+    _write_beside(axes, row, f"{estimate.value:.2f}" + ("" if estimate.reliable else ", few seeds"))
+
+
+def _write_beside(axes: Axes, height: float, text: str) -> None:
+    """Right of the panel, where no curve passes."""
+    axes.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), va="center", color="0.25", fontsize=7)
+
+
+def _draw_legend(figure: Figure, looks: dict[str, dict[str, Any]]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)), frameon=False, fontsize=9)
