@@ -24,6 +24,8 @@ from torch import Tensor
 
 from rl_larnn.agents.components.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
 from rl_larnn.agents.components.entropy import entropy_floor, raised_coefficient
+from rl_larnn.agents.components.memory_rate import check_factor, memory_rate
+from rl_larnn.agents.components.refresh import refresh_states, staleness
 from rl_larnn.agents.components.teacher import (
     TEACHER,
     check_coefficient,
@@ -32,8 +34,6 @@ from rl_larnn.agents.components.teacher import (
     judge_rollout,
     make_teacher,
 )
-from rl_larnn.agents.components.memory_rate import check_factor, memory_rate
-from rl_larnn.agents.components.refresh import refresh_states, staleness
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.optimizer import clip_gradients
@@ -56,7 +56,8 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param memory_learning_rate: factor on ``learning_rate`` for all parameters of the memories; None: the same for all
         (:mod:`rl_larnn.agents.components.memory_rate`)
     :param refresh_states: before each epoch but the first, read the rollout again with the present weights, for the
-        memory states at the starts of the chunks (:mod:`rl_larnn.agents.components.refresh`); logs ``memory/state_staleness_kl``
+        memory states at the starts of the chunks (:mod:`rl_larnn.agents.components.refresh`); logs
+        ``memory/state_staleness_kl``
     :param min_entropy: floor under the policy's entropy, as a share of that of random actions where actions are chosen
         from a number of them, else in nats: under it the entropy coefficient rises above ``ent_coef``, logged as
         ``train/ent_coef`` (:mod:`rl_larnn.agents.components.entropy`); None: no floor

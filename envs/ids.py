@@ -9,11 +9,12 @@ from gymnasium.envs.registration import find_highest_version, get_env_id, parse_
 
 from rl_larnn.envs.registry import TASKS
 from rl_larnn.envs.task import Task
+from rl_larnn.errors import UserError
 
 _OURS = "rl_larnn.envs"
 
 
-class UnknownEnvironmentError(ValueError):
+class UnknownEnvironmentError(UserError):
     """No registered environment has this name; the message lists the nearest ones."""
 
 

@@ -1,15 +1,11 @@
-"""The mistakes that a command line turns into one line, and the helpers that word them."""
+"""The errors that a user can cause, each told on one line, and helpers that word them. Imports nothing of ours."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-
-from rl_larnn.envs import UnknownEnvironmentError
-from rl_larnn.envs.datasets import DatasetError
 
 
 class UserError(ValueError):
@@ -53,12 +49,3 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     else:
         hint = "known: " + ", ".join(names)
     return UserError(f"unknown {kind} {name!r}; {hint}")
-
-
-@contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """What is wrong with a dataset or an environment's name, as a mistake of the user's."""
-    try:
-        yield
-    except (DatasetError, UnknownEnvironmentError) as error:
-        raise UserError(str(error)) from error

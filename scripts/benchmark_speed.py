@@ -18,8 +18,8 @@ from rl_larnn.agents.benchmark.offline import measure_updates
 from rl_larnn.agents.benchmark.report import Report, markdown
 from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans, measure_windows
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
-from rl_larnn.errors import UserError
 from rl_larnn.agents.reporting.styles import check_picture
+from rl_larnn.errors import UserError
 
 PARTS = ("training", "collecting", "scans", "growth", "larnn", "windows", "offline", "steps")
 

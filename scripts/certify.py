@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 
 from command_line import Parser, script
-from rl_larnn.agents.reporting.bars import share_bar
-from rl_larnn.agents.certificate import Certificate, paragraph, save_certificate
-from rl_larnn.agents.certificate import certify
+from rl_larnn.agents.certificate import Certificate, certify, paragraph, save_certificate
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.reporting.bars import share_bar
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -12,15 +12,15 @@ from rich.table import Table
 from stable_baselines3.common.utils import set_random_seed
 
 from command_line import Parser, script
-from rl_larnn.agents.settings.environments import reward_threshold
-from rl_larnn.errors import UserError
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.references import reference_rows
+from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.video import record_video
+from rl_larnn.agents.settings.environments import reward_threshold
 from rl_larnn.agents.training.offline_state import data_facts
 from rl_larnn.envs.datasets import References, far_target, normalized_score
+from rl_larnn.errors import UserError
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from command_line import Parser, script
 from rl_larnn.agents.evaluation.plots import plot_curves
-from rl_larnn.agents.runs.folder import RESULT, read_json
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.files import read_json
 
 
 def parse_arguments() -> argparse.Namespace:

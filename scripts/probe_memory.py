@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from command_line import Parser, script
-from rl_larnn.agents.reporting.bars import share_bar
-from rl_larnn.errors import UserError
 from rl_larnn.agents.probes import PANEL, PROBES, Scores, Subject, measure_panel, rows, writer
+from rl_larnn.agents.reporting.bars import share_bar
 from rl_larnn.agents.settings.values import parse_pairs
+from rl_larnn.errors import UserError
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from command_line import Parser, script
-from rl_larnn.errors import UserError
 from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves
 from rl_larnn.agents.suites.tables import summary_table
+from rl_larnn.errors import UserError
 
 
 def parse_arguments() -> argparse.Namespace:

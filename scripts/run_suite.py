@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.live import Live
 
 from command_line import Parser, script, status_of, this_command
-from rl_larnn.agents.suites.page import write_page
-from rl_larnn.agents.suites.tables import summary_table
-from rl_larnn.agents.suites.jobs import jobs_of
-from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
 from rl_larnn.agents.suites.definitions import CONTENDERS, SUITES, find_suite
+from rl_larnn.agents.suites.jobs import jobs_of
+from rl_larnn.agents.suites.page import write_page
+from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
+from rl_larnn.agents.suites.tables import summary_table
 from rl_larnn.agents.suites.view import failures, watcher
 
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
-from rl_larnn.agents.settings.config import VEC_ENVS, Settings
 from rl_larnn.agents.evaluation.references import reference_rows
-from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
+from rl_larnn.agents.settings.config import VEC_ENVS, Settings
 from rl_larnn.agents.settings.values import parse_pairs
+from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
-from rl_larnn.agents.offline import OfflineConfig, OfflineRun, OfflineSettings, resume_offline, train_offline
+from rl_larnn.agents.offline import OfflineConfig, OfflineSettings
 from rl_larnn.agents.settings.values import parse_pairs
+from rl_larnn.agents.training import OfflineRun, resume_offline, train_offline
 
 
 def parse_arguments() -> argparse.Namespace:

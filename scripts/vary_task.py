@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from command_line import Parser, script
-from rl_larnn.agents.reporting.bars import share_bar
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.variation import (
     Variant,
@@ -18,6 +17,7 @@ from rl_larnn.agents.evaluation.variation import (
     variants_table,
     write_variants,
 )
+from rl_larnn.agents.reporting.bars import share_bar
 from rl_larnn.agents.settings.values import parse_pairs
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig, train_behaviour
-from rl_larnn.agents.behaviours import training as learning
 from rl_larnn.agents.behaviours import callbacks as watching
+from rl_larnn.agents.behaviours import training as learning
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES
 from tests.dataset_cases import cartpole
 

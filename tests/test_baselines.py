@@ -9,12 +9,12 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
+from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.baselines import BASELINES, Baseline
 from rl_larnn.agents.settings.environments import make_env
-from rl_larnn.errors import UserError
-from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.errors import UserError
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "hidden_size": 16}
 

@@ -18,17 +18,14 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.errors import UserError
-from rl_larnn.agents.certificate import Certificate, paragraph, save_certificate
-from rl_larnn.agents.certificate import certify
-from rl_larnn.agents.certificate import imitation
-from rl_larnn.agents.certificate import twins
+from rl_larnn.agents.certificate import Certificate, certify, imitation, paragraph, save_certificate, twins
 from rl_larnn.agents.certificate.certify import _state_rows
 from rl_larnn.agents.certificate.inputs import Frames
 from rl_larnn.agents.certificate.plan import Costs, choose_episodes, choose_search_steps
 from rl_larnn.agents.certificate.words import markdown
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.errors import UserError
 from tests.certificate_cases import Echo, First, Lag, Present, side_by_side
 from tests.script_cases import caller
 from tests.toy_envs import RandomSpaces, RecallFirst

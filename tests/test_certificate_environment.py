@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.certificate.environment_question import Contender, environment_verdict
 from rl_larnn.agents.certificate.inputs import FlatFrames, Frames, flatten
 from rl_larnn.agents.certificate.intervals import Interval, quantile
@@ -19,6 +18,7 @@ from rl_larnn.agents.certificate.verdict import find_gain
 from rl_larnn.envs import FirstStepFlag, MaskObservation, PreviousAction
 from rl_larnn.envs.sources import Known
 from rl_larnn.envs.task import Bound
+from rl_larnn.errors import UserError
 from tests.certificate_cases import Echo, side_by_side
 
 # ---------------------------------------------------------------------- whether an environment needs memory

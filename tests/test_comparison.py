@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.settings.config import TrainConfig, resolve
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.comparison import Trained, command, comparison_tables, read_run
 from rl_larnn.agents.runs.results import score
-from rl_larnn.agents.runs.folder import write_json
-from rl_larnn.agents.training.run import train
+from rl_larnn.agents.runs.settings_file import begun_with
+from rl_larnn.agents.settings.config import TrainConfig, resolve
 from rl_larnn.agents.settings.values import Linear, parse_pairs
+from rl_larnn.agents.training.run import train
+from rl_larnn.errors import UserError
+from rl_larnn.files import write_json
 
 
 def trained(seed: int, value: float | None, memory: str = "aaren", **settings: Any) -> Trained:
@@ -120,7 +121,9 @@ def test_runs_that_began_with_runs_of_other_seeds_are_one_choice(tmp_path: Path)
         folder = tmp_path / f"gru-s{seed}"
         folder.mkdir()
         write_json(folder / "config.json", fresh.to_json())
-        runs.append(Trained(resolve(TrainConfig("CartPole-POMDP", seed=seed, init=folder)), [[0, 1.0]], 1.0))
+        runs.append(
+            Trained(resolve(TrainConfig("CartPole-POMDP", seed=seed, init=folder), begun_with(folder)), [[0, 1.0]], 1.0)
+        )
     *_, first, _ = comparison_tables(runs).splitlines()
     assert first.startswith(f"| init={tmp_path}/gru-s* | 0 1 | 1 | 1 | 1 | 1 |")
     assert first.endswith(f"--memory gru --init {tmp_path}/gru-s0` |")

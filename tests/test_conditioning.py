@@ -13,8 +13,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.offline.seen import as_seen
+from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs import ReturnToGo, StepNumber
 from rl_larnn.envs.cues import action_cues

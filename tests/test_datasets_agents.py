@@ -17,13 +17,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.behaviours import SavedAgent, load_agent
 from rl_larnn.agents.behaviours import agents as saved
-from rl_larnn.agents.settings.environments import make_env
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import recipe_for
 from rl_larnn.agents.training.run import TrainConfig, train
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Amount, collect, episode_seed, mask_of
+from rl_larnn.errors import UserError
 from tests.dataset_cases import cartpole
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}

@@ -17,13 +17,13 @@ from filelock import FileLock
 from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rl_larnn.agents.behaviours import callbacks as watching
 from rl_larnn.agents.behaviours import load_agent, read_behaviour, train_behaviour
 from rl_larnn.agents.behaviours import training as learning
-from rl_larnn.agents.behaviours import callbacks as watching
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES, BehaviourRecipe
-from rl_larnn.errors import UserError
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import References, open_dataset
+from rl_larnn.errors import UserError
 from tests.dataset_cases import assert_same_episodes, cartpole
 
 

@@ -16,9 +16,9 @@ import pytest
 from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, read_behaviour
 from rl_larnn.agents.behaviours import assignment as casting
 from rl_larnn.agents.behaviours.recipes import BehaviourRecipe
-from rl_larnn.errors import UserError
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset, local_ids, open_dataset
+from rl_larnn.errors import UserError
 from tests.behaviour_cases import tiny_config
 from tests.dataset_cases import assert_same_episodes
 

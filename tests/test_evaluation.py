@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rl_larnn.agents.settings.environments import load_normalization, make_env, make_environments, normalized
-from rl_larnn.errors import UserError
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, load_run
 from rl_larnn.agents.evaluation.plots import plot_curves, read_curves
 from rl_larnn.agents.evaluation.references import reference_rows
+from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.settings.environments import load_normalization, make_env, make_environments, normalized
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.training.run import TrainConfig, train
 from rl_larnn.envs import find_task
+from rl_larnn.errors import UserError
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
 

@@ -15,8 +15,13 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"rl_larnn": "rl_larnn", "agents": "rl_larnn.agents", "envs": "rl_larnn.envs", "scripts": "scripts"}
 
 #: What each part of the library may import of it; a part is a module, or a package with all that it holds.
-CORE = {"state", "observations", "native", "scan", "memory", "memories", "optimizer", "upstream", "policies", "buffer"}
+CORE = {
+    *("errors", "files", "state", "observations", "native", "scan", "memory", "memories"),
+    *("optimizer", "upstream", "policies", "buffer"),
+}
 ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "files": {"errors"},
     "state": set(),
     "observations": set(),
     "native": {"native"},
@@ -28,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "policies": CORE - {"buffer"},
     "buffer": CORE - {"policies"},
     "": CORE,  # rl_larnn/__init__.py
-    "envs": {"envs"},
+    "envs": {"envs", "errors", "files"},
     "agents": {*CORE, "", "envs", "agents"},
     "scripts": {*CORE, "", "envs", "agents", "scripts"},
 }

@@ -15,16 +15,16 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
-from rl_larnn.errors import UserError
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
 from rl_larnn.agents.offline.plan import split_settings
 from rl_larnn.agents.offline.seen import discounted_returns_to_go, fit_statistics, running_returns
+from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Amount, Behaviour, Dataset, collect, mixed_behaviour, scripted_behaviour
 from rl_larnn.envs.datasets.columns import Columns
+from rl_larnn.errors import UserError
 from tests.dataset_cases import IMAGE, PUSHES, TORQUES, VECTOR, Replay, random_dataset
 
 RECIPE = Recipe(previous_action=True, target_return=1.0, step_number=9)

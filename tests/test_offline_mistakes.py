@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.comparison import read_run
 from rl_larnn.agents.evaluation.plots import read_curves
-from rl_larnn.agents.offline import train_offline
+from rl_larnn.agents.training import train_offline
 from rl_larnn.envs import make
+from rl_larnn.errors import UserError
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
 from tests.offline_cases import config
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.errors import Interrupted, UserError
 from rl_larnn.agents.runs.logs import CURVE
-from rl_larnn.agents.offline import resume_offline, train_offline
 from rl_larnn.agents.training import offline_learning as learning
+from rl_larnn.agents.training import resume_offline, train_offline
 from rl_larnn.agents.training.offline_state import load_settings
 from rl_larnn.agents.training.run import TrainConfig, train
 from rl_larnn.envs.datasets import local_ids, store_minari
+from rl_larnn.errors import Interrupted, UserError
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
 from tests.offline_cases import PENDULUM, TINY, config, weights
 

@@ -12,17 +12,18 @@ import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.settings.config import load_settings as load_run_settings
-from rl_larnn.agents.settings.config import resolve
-from rl_larnn.agents.settings.environments import make_environments
-from rl_larnn.errors import UserError
-from rl_larnn.agents.training.initial import as_in_run, take_over
-from rl_larnn.agents.settings.models import build_model
-from rl_larnn.agents.offline import train_offline
 from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.agents.runs.settings_file import begun_with
+from rl_larnn.agents.runs.settings_file import load_settings as load_run_settings
+from rl_larnn.agents.settings.config import Settings, resolve
+from rl_larnn.agents.settings.environments import make_environments
+from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.values import Linear
+from rl_larnn.agents.training import train_offline
+from rl_larnn.agents.training.initial import as_in_run, take_over
+from rl_larnn.agents.training.run import TrainConfig, resume, train
 from rl_larnn.envs.datasets import load_dataset
+from rl_larnn.errors import UserError
 from tests.offline_cases import RANDOM, TINY, config, weights
 
 ONLINE: dict[str, Any] = {"n_timesteps": 512, "n_envs": 2, "eval_episodes": 2, "device": "cpu"}
@@ -42,6 +43,10 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
     assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
 
 
+def resolved(init: Path) -> Settings:
+    return resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=init), begun_with(init))
+
+
 def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> None:
     """The teacher is the agent that learned from data, also after the run was cut in two."""
     offline = train_offline(config(dataset=RANDOM))
@@ -52,13 +57,13 @@ def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> No
     for key, value in weights(offline.folder).items():
         torch.testing.assert_close(taught.teacher.state_dict()[key], value, rtol=0, atol=0)
     asked = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"kickstart_coef": 0.0}))
-    for begun_with, coefficient in ((asked.folder, 0.0), (run.folder, Linear(1.0))):
-        again = resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=begun_with))
+    for folder, coefficient in ((asked.folder, 0.0), (run.folder, Linear(1.0))):
+        again = resolved(folder)
         assert again.recipe.ppo["kickstart_coef"] == coefficient, "as in the run that it begins with"
     chosen = train_offline(config(dataset=RANDOM, settings={**TINY, "kickstart_coef": 0.5}))
-    assert resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=chosen.folder)).recipe.ppo["kickstart_coef"] == 0.5
+    assert resolved(chosen.folder).recipe.ppo["kickstart_coef"] == 0.5
     online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
-    assert "kickstart_coef" not in resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=online.folder)).recipe.ppo
+    assert "kickstart_coef" not in resolved(online.folder).recipe.ppo
 
 
 def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:

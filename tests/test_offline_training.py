@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation import video
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.runs.logs import CURVE
-from rl_larnn.agents.offline import resume_offline, train_offline
-from rl_larnn.agents.training import offline_learning as learning
 from rl_larnn.agents.offline.config import load_data, resolve_offline
 from rl_larnn.agents.offline.recipes import offline_recipe
-from rl_larnn.agents.training.offline_state import load_settings
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.runs.logs import CURVE
 from rl_larnn.agents.settings.overrides import apply_settings
 from rl_larnn.agents.settings.recipes import RECIPES
-from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.training import offline_learning as learning
+from rl_larnn.agents.training import resume_offline, train_offline
+from rl_larnn.agents.training.offline_state import load_settings
 from rl_larnn.agents.training.run import resume
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, References, load_dataset, store_minari
+from rl_larnn.errors import UserError
 from rl_larnn.memories import MEMORIES
 from tests.dataset_cases import random_episode, write_d4rl
 from tests.offline_cases import RANDOM, RECALL, TINY, config

@@ -12,14 +12,14 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_larnn.agents.training import selection as play_off
-from rl_larnn.agents.training import run as training
-from rl_larnn.agents.training import evaluations as trials
-from rl_larnn.agents.training.top_checkpoints import candidates
-from rl_larnn.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.training import evaluations as trials
+from rl_larnn.agents.training import run as training
+from rl_larnn.agents.training import selection as play_off
 from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
+from rl_larnn.agents.training.top_checkpoints import candidates
+from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import TINY, interrupt
 
 ROLLOUT = 32

@@ -21,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.probes import (
     PANEL,
     PROBES,
@@ -40,6 +39,7 @@ from rl_larnn.agents.probes import (
 from rl_larnn.agents.probes.readout import explained, recall, ridge
 from rl_larnn.agents.probes.streams import BLANK, Stream, balancing
 from rl_larnn.agents.probes.table import backwards, count, earlier, first
+from rl_larnn.errors import UserError
 from rl_larnn.memory import Memory
 from tests.script_cases import Call, caller
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from rl_larnn.agents.settings.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.settings.environments import make_environments, normalized
-from rl_larnn.errors import UserError
 from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.overrides import apply_settings, fits, setting_types
 from rl_larnn.agents.settings.recipes import DEFAULT_CONTINUOUS, DEFAULT_DISCRETE, RECIPES, Recipe, recipe_for
 from rl_larnn.agents.settings.values import Linear, format_value, parse_pairs, parse_value
 from rl_larnn.envs import TASKS
+from rl_larnn.errors import UserError
 from rl_larnn.memories import MEMORIES
 
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

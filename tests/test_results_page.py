@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
+from rl_larnn.agents.reporting.styles import styles
 from rl_larnn.agents.settings.baselines import BASELINES
-from rl_larnn.errors import UserError
 from rl_larnn.agents.suites import page as page_module
 from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import (
@@ -29,9 +29,9 @@ from rl_larnn.agents.suites.records import (
     write_suite_curves,
 )
 from rl_larnn.agents.suites.suite_results import OURS, Standings, memory_gain
-from rl_larnn.agents.reporting.styles import styles
 from rl_larnn.agents.suites.tables import MISSING, number, summary_table
 from rl_larnn.envs import TASKS, find_task
+from rl_larnn.errors import UserError
 from rl_larnn.memories import MEMORIES
 from tests.script_cases import caller
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from rl_larnn.agents.training import run as training
-from rl_larnn.agents.settings.config import load_settings
-from rl_larnn.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs.settings_file import load_settings
 from rl_larnn.agents.runs.state import load_checkpoint, save_checkpoint
+from rl_larnn.agents.training import run as training
 from rl_larnn.agents.training.run import Run, resume, train
+from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import (
     CONFIG,
     ROLLOUT,

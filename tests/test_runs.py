@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.runs import checkpoint
-from rl_larnn.agents.runs import folder as runs
+from rl_larnn import files
 from rl_larnn.agents.runs.checkpoint import find_checkpoint, replace_checkpoint
+from rl_larnn.agents.runs.folder import create_folder, default_folders, refuse_existing
 from rl_larnn.errors import UserError
-from rl_larnn.agents.runs.folder import create_folder, default_folders, read_json, refuse_existing, replacing, write_json
+from rl_larnn.files import read_json, replacing, write_json
 
 
 class Killed(BaseException):
@@ -64,9 +64,9 @@ def whole_version(run: Path) -> int:
 
 
 def operations_of_a_replacement(monkeypatch: pytest.MonkeyPatch, killer: Killer) -> Callable[[int], Any]:
-    monkeypatch.setattr(checkpoint.os, "replace", killer.before(checkpoint.os.replace))
-    monkeypatch.setattr(checkpoint.shutil, "rmtree", killer.before(shutil.rmtree, half_removed))
-    monkeypatch.setattr(checkpoint, "sync", killer.before(checkpoint.sync))
+    monkeypatch.setattr(files.os, "replace", killer.before(files.os.replace))
+    monkeypatch.setattr(files.shutil, "rmtree", killer.before(shutil.rmtree, half_removed))
+    monkeypatch.setattr(files, "sync", killer.before(files.sync))
     return lambda version: killer.before(write_version(version), lambda folder: (folder / "model").write_text("torn"))
 
 
@@ -124,8 +124,8 @@ def test_a_folder_without_a_checkpoint_says_so(tmp_path: Path) -> None:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(tmp_path / "config.json", {"version": 0})
     killer = Killer(moment)
-    monkeypatch.setattr(runs, "sync", killer.before(runs.sync))
-    monkeypatch.setattr(runs.os, "replace", killer.before(runs.os.replace))
+    monkeypatch.setattr(files, "sync", killer.before(files.sync))
+    monkeypatch.setattr(files.os, "replace", killer.before(files.os.replace))
     with pytest.raises(Killed):
         write_json(tmp_path / "config.json", {"version": 1})
     assert read_json(tmp_path / "config.json", "settings") == {"version": 0}

@@ -19,18 +19,19 @@ from filelock import FileLock
 from rich.console import Console
 from rich.live import Live
 
-from rl_larnn.errors import UserError
-from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
-from rl_larnn.agents.runs.folder import RESULT, write_json
+from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import job as job_module
 from rl_larnn.agents.suites import local
 from rl_larnn.agents.suites import run as suite_run
+from rl_larnn.agents.suites.definitions import SUITES, Suite, SuiteTask, find_suite
 from rl_larnn.agents.suites.job import Job, execute
 from rl_larnn.agents.suites.jobs import TaskJob, jobs_of
+from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
 from rl_larnn.agents.suites.run import Options, read_tables, run_suite
-from rl_larnn.agents.suites.definitions import SUITES, Suite, SuiteTask, find_suite
 from rl_larnn.agents.suites.view import failures, watcher
 from rl_larnn.envs import TASKS
+from rl_larnn.errors import UserError
+from rl_larnn.files import write_json
 
 TINY = {"n_steps": 16, "batch_size": 32, "seq_len": 16, "n_epochs": 1, "hidden_size": 8, "n_envs": 2}
 TASK = SuiteTask("CartPole-POMDP-v0", 64, TINY)

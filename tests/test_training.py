@@ -13,12 +13,12 @@ import gymnasium as gym
 import pytest
 import torch
 
-from rl_larnn.agents.training import run as training
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.runs.results import Result
+from rl_larnn.agents.training import run as training
 from rl_larnn.agents.training.run import Run, train
+from rl_larnn.errors import UserError
 from tests.training_cases import (
     CONFIG,
     ROLLOUT,

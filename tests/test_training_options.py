@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import RecallFirst
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.settings.config import load_settings
+from rl_larnn.agents.runs.settings_file import load_settings
 from rl_larnn.agents.runs.state import load_checkpoint
 from rl_larnn.agents.training.run import TrainConfig, resume, train
 

@@ -14,15 +14,15 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_larnn.agents.training import evaluations as trials
-from rl_larnn.agents.training.top_checkpoints import candidates, keep
-from rl_larnn.errors import Interrupted
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.runs.state import Session
+from rl_larnn.agents.training import evaluations as trials
 from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
+from rl_larnn.agents.training.top_checkpoints import candidates, keep
+from rl_larnn.errors import Interrupted
 
 ROLLOUT = 32
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, "learning_rate": 0.01}

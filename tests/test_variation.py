@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.variation import (
@@ -19,6 +18,7 @@ from rl_larnn.agents.evaluation.variation import (
     write_variants,
 )
 from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.errors import UserError
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rl_larnn.errors import Interrupted
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.training.run import Run, TrainConfig, train
 from rl_larnn.agents.settings.values import Linear
+from rl_larnn.agents.training.run import Run, TrainConfig, train
+from rl_larnn.errors import Interrupted
 
 ROLLOUT = 32
 

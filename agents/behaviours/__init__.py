@@ -1,9 +1,9 @@
 """Datasets for offline learning: saved, trained and scripted agents play, at a level, and Minari keeps the episodes."""
 
-from rl_larnn.agents.behaviours.config import LEVELS, SCRIPTED, CollectConfig
-from rl_larnn.agents.behaviours.training import Trained, read_behaviour, train_behaviour
-from rl_larnn.agents.behaviours.levels import Stored, collect_datasets
 from rl_larnn.agents.behaviours.agents import SavedAgent, load_agent
+from rl_larnn.agents.behaviours.config import LEVELS, SCRIPTED, CollectConfig
+from rl_larnn.agents.behaviours.levels import Stored, collect_datasets
+from rl_larnn.agents.behaviours.training import Trained, read_behaviour, train_behaviour
 
 __all__ = [
     "LEVELS",

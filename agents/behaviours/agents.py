@@ -17,16 +17,16 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it, load_normalization
-from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.settings.models import pick_device
-from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs.folder import NORMALIZATION
+from rl_larnn.agents.settings.environments import as_the_agent_sees_it, load_normalization
+from rl_larnn.agents.settings.models import pick_device
+from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Behaviour, Mask
 from rl_larnn.envs.datasets.behaviour import Policy, as_it_is
 from rl_larnn.envs.spaces import same_form
+from rl_larnn.errors import UserError, one_line
 
 #: An archive does not name its algorithm, but its policy: the algorithm by the module of the policy's class.
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {

@@ -12,8 +12,8 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rl_larnn.agents.training.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.agents.runs.randomness import restore_generators, save_generators
+from rl_larnn.agents.training.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.envs.datasets import Episode
 
 #: Trials over a training.

@@ -10,8 +10,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_larnn.agents.runs.checkpoint import find_checkpoint, replace_checkpoint
 from rl_larnn.agents.behaviours.callbacks import Training
+from rl_larnn.agents.runs.checkpoint import find_checkpoint, replace_checkpoint
 from rl_larnn.agents.runs.folder import MODEL
 
 _TRAINING, _BUFFER = "training.pkl", "replay_buffer.pkl"

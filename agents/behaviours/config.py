@@ -10,9 +10,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_larnn.errors import UserError, one_line
-from rl_larnn.envs import UnknownEnvironmentError, make, resolve_id
+from rl_larnn.envs import make, resolve_id
 from rl_larnn.envs.datasets import Amount, Mask, mask_of
+from rl_larnn.errors import UserError, one_line
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "mixed")
 
@@ -155,8 +155,8 @@ def find_stage(config: CollectConfig) -> Stage:
     try:
         env_id = resolve_id(config.env)
         mask = mask_of(env_id, config.env_kwargs)
-    except UnknownEnvironmentError as error:
-        raise UserError(str(error)) from error
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"cannot make the environment {config.env}: {one_line(error)}") from error
     return Stage(env_id, env_id if mask is None else mask.plain_id, mask, config.env_kwargs)

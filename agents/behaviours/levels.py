@@ -19,7 +19,6 @@ from tqdm import tqdm
 from rl_larnn.agents.behaviours.assignment import Announce, Cast, find_cast
 from rl_larnn.agents.behaviours.config import CollectConfig, Stage, find_stage
 from rl_larnn.agents.behaviours.training import REFERENCE_EPISODES
-from rl_larnn.errors import UserError, told_in_one_line
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.results import versions
 from rl_larnn.envs.datasets import (
@@ -37,6 +36,7 @@ from rl_larnn.envs.datasets import (
     refuse_existing,
     store_minari,
 )
+from rl_larnn.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,6 @@ def collect_datasets(config: CollectConfig, announce: Announce = lambda folder, 
     :return: what was stored, the dataset of ``config.env`` last
     :raises UserError: for a mistake in the config, and for agents that are missing or don't fit
     """
-    with told_in_one_line():
-        return _collect(config, announce)
-
-
-def _collect(config: CollectConfig, announce: Announce) -> list[Stored]:
     stage, amount = find_stage(config), config.amount
     ids = stage.dataset_ids(config)
     if (plain := _plain_twin(config, stage, ids)) is not None:

@@ -25,16 +25,14 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from rl_larnn.agents.runs.checkpoint import has_checkpoint
-from rl_larnn.agents.behaviours.checkpoint import keep, pick_up
-from rl_larnn.agents.behaviours.recipes import ALGORITHMS, BehaviourRecipe
 from rl_larnn.agents.behaviours.agents import load_agent
 from rl_larnn.agents.behaviours.callbacks import Training, Watch, choose_medium, snapshot
-from rl_larnn.errors import UserError, one_line
-from rl_larnn.agents.settings.models import pick_device
+from rl_larnn.agents.behaviours.checkpoint import keep, pick_up
+from rl_larnn.agents.behaviours.recipes import ALGORITHMS, BehaviourRecipe
+from rl_larnn.agents.runs.checkpoint import has_checkpoint
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.results import versions
-from rl_larnn.agents.runs.folder import locked, read_json, write_json
+from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs.datasets import (
     Amount,
@@ -47,6 +45,8 @@ from rl_larnn.envs.datasets import (
     random_behaviour,
     save_dataset,
 )
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import locked, read_json, write_json
 
 BEHAVIOUR = "behaviour.json"
 _LOCK, _WHOLE = ".lock", "whole"

@@ -16,11 +16,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rl_larnn.agents.benchmark.scans import UNITS
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
 from rl_larnn.agents.offline.seen import fit_statistics
-from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.settings.environments import as_the_agent_sees_it
+from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Columns, Dataset
 
 #: Windows of a batch and steps of a window, as in the experiments on locomotion of Chen et al., 2021.

@@ -16,9 +16,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.benchmark.timing import Times, take_turns
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.recipes import Recipe
-from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 
 PPO_NAME, CONTRIB = "SB3 PPO (no memory)", "sb3-contrib RecurrentPPO (lstm)"
 N_STEPS, SEQ_LEN = 256, 32

@@ -14,7 +14,6 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.certificate.bench import Bench, OnProgress
 from rl_larnn.agents.certificate.contenders import Chance
 from rl_larnn.agents.certificate.contest import Contest
@@ -27,7 +26,8 @@ from rl_larnn.agents.certificate.references import References, find_references
 from rl_larnn.agents.certificate.states import StateRows
 from rl_larnn.agents.certificate.verdict import Certificate, find_gain
 from rl_larnn.agents.runs.randomness import restore_generators, save_generators
-from rl_larnn.envs import UnknownEnvironmentError, make, resolve_id
+from rl_larnn.envs import make, resolve_id
+from rl_larnn.errors import UserError
 
 #: Environments side by side, where the certificate makes them.
 N_ENVS = 32
@@ -156,10 +156,7 @@ def _opened(env: EnvironmentSource) -> Iterator[VecEnv]:
 
 
 def _made(name: str) -> VecEnv:
-    try:
-        return make_vec_env(partial(make, resolve_id(name)), n_envs=N_ENVS)
-    except UnknownEnvironmentError as error:
-        raise UserError(str(error)) from error
+    return make_vec_env(partial(make, resolve_id(name)), n_envs=N_ENVS)
 
 
 def _check_spaces(model: PolicyPredictor, env: VecEnv) -> None:

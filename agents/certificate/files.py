@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.certificate.picture import draw
 from rl_larnn.agents.certificate.verdict import Certificate
 from rl_larnn.agents.certificate.words import markdown, paragraph
-from rl_larnn.agents.runs.folder import replacing, write_json
+from rl_larnn.errors import UserError
+from rl_larnn.files import replacing, write_json
 
 _SUFFIXES = (".json", ".md", ".png")
 

@@ -21,8 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.certificate.inputs import Frames
+from rl_larnn.errors import UserError
 from rl_larnn.optimizer import Adam
 
 #: The agent acts in the first round, the student in all others.

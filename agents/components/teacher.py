@@ -20,7 +20,6 @@ import torch
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 
-from rl_larnn.agents.settings.values import Linear
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.policies import MemoryActorCriticPolicy
 from rl_larnn.state import leaves
@@ -28,9 +27,6 @@ from rl_larnn.upstream import PolicyState
 
 #: The attribute of the algorithm, and the name in its archives.
 TEACHER = "teacher"
-
-#: The coefficient where an agent that learned from data begins to learn online.
-AFTER_IMITATION = Linear(1.0)
 
 
 def check_coefficient(coefficient: float | Schedule) -> None:

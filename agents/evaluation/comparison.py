@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of
-from rl_larnn.agents.settings.config import Settings, TrainConfig, load_settings, resolve
-from rl_larnn.errors import UserError
-from rl_larnn.agents.settings.memory_names import memory_class
+from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.results import score
-from rl_larnn.agents.runs.folder import RESULT, read_json, was_offline
+from rl_larnn.agents.runs.settings_file import begun_with, load_settings, was_offline
+from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of
+from rl_larnn.agents.settings.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.values import format_value
+from rl_larnn.errors import UserError
+from rl_larnn.files import read_json
 from rl_larnn.policies import MemoryActorCriticPolicy
 
 #: What is no setting, by the names that stand for it in a table.
@@ -175,7 +177,7 @@ def _recipe(env: str, memory: str, init: str | None) -> dict[str, Any]:
     :param init: a run to begin with, which chooses for itself, if it is still there
     """
     known = init if init is not None and Path(init).exists() else None
-    return resolve(TrainConfig(env, memory, init=known)).choices()
+    return resolve(TrainConfig(env, memory, init=known), begun_with(known)).choices()
 
 
 def _defaults(memory: str) -> dict[str, Any]:

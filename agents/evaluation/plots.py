@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint
-from rl_larnn.agents.settings.config import load_settings
-from rl_larnn.errors import UserError
 from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
-from rl_larnn.agents.runs.folder import read_json, was_offline
+from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint
+from rl_larnn.agents.runs.settings_file import load_settings, was_offline
 from rl_larnn.envs import find_task
+from rl_larnn.errors import UserError
+from rl_larnn.files import read_json
 
 #: Points at which the curves of several seeds are compared.
 POINTS = 200

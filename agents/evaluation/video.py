@@ -14,11 +14,11 @@ import numpy as np
 from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rl_larnn.agents.evaluation.load import LoadedRun
+from rl_larnn.agents.runs.folder import NORMALIZATION
+from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.settings.environments import load_normalization, make_env
 from rl_larnn.errors import UserError, one_line
-from rl_larnn.agents.evaluation.load import LoadedRun
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.runs.folder import NORMALIZATION
 
 
 def record_video(

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from rl_larnn.agents.settings.baselines import BASELINES
-from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
-from rl_larnn.agents.settings.environments import check_environment
-from rl_larnn.errors import UserError
-from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.runs.folder import OFFLINE
+from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
+from rl_larnn.agents.settings.environments import check_environment
+from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.cues import action_cue_space
@@ -34,6 +33,7 @@ from rl_larnn.envs.datasets import (
     with_spaces_of,
 )
 from rl_larnn.envs.spaces import is_vector
+from rl_larnn.errors import UserError
 from rl_larnn.memory import Memory
 
 

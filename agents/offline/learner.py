@@ -17,8 +17,8 @@ from torch import Tensor
 
 from rl_larnn.agents.offline.plan import OfflinePlan
 from rl_larnn.agents.offline.seen import as_seen, discounted_returns_to_go
-from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Dataset, Windows
 from rl_larnn.observations import Observation, map_observation
 from rl_larnn.optimizer import clip_gradients

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.settings.overrides import describe, fits
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs.datasets import Dataset, EpisodeSampler, Sampler, StreamSampler, WindowSampler
+from rl_larnn.errors import UserError
 
 #: What a batch is made of, see :class:`OfflinePlan`.
 BATCHES = ("streams", "windows", "episodes")

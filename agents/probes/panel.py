@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.probes.fit import fit
 from rl_larnn.agents.probes.readout import ridge
 from rl_larnn.agents.probes.table import PROBES, Probe
 from rl_larnn.agents.settings.memory_names import memory_class, memory_name
 from rl_larnn.agents.settings.overrides import as_meant, describe, fits, keyword_types
+from rl_larnn.errors import UserError, one_line
 from rl_larnn.memories import MEMORIES, build_memory
 from rl_larnn.memory import Memory
 

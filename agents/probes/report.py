@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.probes.panel import Scores
 from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.runs.results import versions
-from rl_larnn.agents.runs.folder import replacing, write_json
+from rl_larnn.errors import UserError
+from rl_larnn.files import replacing, write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

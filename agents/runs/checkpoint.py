@@ -1,10 +1,4 @@
-"""Folders that can be loaded at every instant, also in the middle of their replacement: the checkpoint of a run.
-
-checkpoint.new  is written and synced        checkpoint loadable
-checkpoint      becomes checkpoint.old       checkpoint.old loadable
-checkpoint.new  becomes checkpoint           both loadable
-checkpoint.old  is removed                   checkpoint loadable
-"""
+"""The checkpoint of a run: a folder that can be loaded at every instant, also in the middle of its replacement."""
 
 from __future__ import annotations
 
@@ -14,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rl_larnn.errors import UserError
-from rl_larnn.agents.runs.folder import refuse_no_folder, sync
+from rl_larnn.agents.runs.folder import refuse_no_folder
+from rl_larnn.files import replace_folder
 
 STATE = "state.json"
 
@@ -22,30 +17,6 @@ STATE = "state.json"
 def replace_checkpoint(run: Path, write: Callable[[Path], None]) -> Path:
     """:func:`replace_folder` for the checkpoint."""
     return replace_folder(run, "checkpoint", write)
-
-
-def replace_folder(run: Path, name: str, write: Callable[[Path], None]) -> Path:
-    """Write a new folder and put it in the place of the old one.
-
-    :param run: the run folder
-    :param name: of the folder within
-    :param write: fills the empty folder that it is given
-    :return: the new folder in its place
-    """
-    current, new, old = (run / f"{name}{suffix}" for suffix in ("", ".new", ".old"))
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    write(new)
-    for path in [*new.iterdir(), new]:
-        sync(path)
-    # Where a kill left only the old one, it stays until the new one is in place.
-    if current.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(current, old)
-    os.replace(new, current)
-    sync(run)
-    shutil.rmtree(old, ignore_errors=True)
-    return current
 
 
 def _places(run: Path) -> tuple[Path, Path]:

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rl_larnn.errors import UserError
+from rl_larnn.files import locked, read_json
 
 CONFIG = "config.json"
 RESULT = "result.json"
@@ -72,35 +73,6 @@ def create_folder(folder: Path | None, env_id: str, memory: str, seed: int) -> P
     raise UserError(f"cannot create the run folder {folder}: a part of its path is a file")
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, has reached the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name beside it; at the end it takes the name, or it never does."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    text = json.dumps(data, indent=2, allow_nan=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
 def reopen(folder: Path, unit: str, done: int, total: int, before: int) -> None:
     """Make a finished run unfinished again: what it left is of fewer steps than it will have; its checkpoint stays.
 
@@ -128,26 +100,6 @@ def reopen(folder: Path, unit: str, done: int, total: int, before: int) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
-    """Whatever a file stands for, to oneself.
-
-    :raises UserError: saying so, if another process has it
-    """
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(busy) from error
-    except NotImplementedError:
-        pass  # a file system that knows no locks
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while nobody else can have it
-        lock.release()
-
-
-@contextmanager
 def training_alone(folder: Path) -> Iterator[None]:
     """A run folder to oneself: two that train it would remove each other's checkpoints.
 
@@ -157,26 +109,3 @@ def training_alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    :param what: what the file should be, for the message
-    :raises UserError: if it is missing, truncated or something else
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: expected {what}, got {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"cannot read {path}: expected {what}, got a truncated or foreign file ({error})") from error
-    if not isinstance(data, dict):
-        raise UserError(f"cannot read {path}: expected {what}, got a JSON {type(data).__name__}")
-    return data
-
-
-def was_offline(folder: str | Path) -> bool:
-    """Whether the run in this folder was trained on a dataset.
-
-    :raises UserError: if there is no run there
-    """
-    return OFFLINE in read_json(Path(folder) / CONFIG, "the settings of a run")

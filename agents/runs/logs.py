@@ -9,7 +9,7 @@ from pathlib import Path
 from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_larnn.agents.runs.folder import replacing
+from rl_larnn.files import replacing
 
 CURVE = "progress.csv"
 #: The column that says how far training had come.

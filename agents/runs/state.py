@@ -18,7 +18,8 @@ from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.settings.models import load_model
 from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.runs.randomness import derived_seed, restore_generators, save_generators
-from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION, read_json, replacing
+from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
+from rl_larnn.files import read_json, replacing
 
 
 @dataclass

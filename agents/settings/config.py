@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium import spaces
 
 from rl_larnn.agents.settings.baselines import BASELINES
 from rl_larnn.agents.settings.environments import check_environment
-from rl_larnn.errors import UserError, one_line, unknown_name
-from rl_larnn.agents.components.teacher import AFTER_IMITATION
 from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.overrides import apply_settings, fits
 from rl_larnn.agents.settings.recipes import Recipe, recipe_for
-from rl_larnn.agents.runs.folder import CONFIG, read_json, refuse_no_folder, was_offline
 from rl_larnn.agents.settings.values import Linear, format_value, parse_value
-from rl_larnn.envs import UnknownEnvironmentError, resolve_id
+from rl_larnn.envs import resolve_id
 from rl_larnn.envs.spaces import same_form, shown
+from rl_larnn.errors import UserError, unknown_name
 from rl_larnn.memory import Memory
 
 VEC_ENVS = ("dummy", "subproc")
@@ -118,6 +116,20 @@ class Settings:
         return cls(**{**known, "recipe": Recipe(**recipe)})
 
 
+class BegunWith(NamedTuple):
+    """The run whose weights an agent begins with.
+
+    :param offline: whether it learned from a dataset
+    """
+
+    settings: Settings
+    offline: bool
+
+
+#: The coefficient of the penalty on leaving the first policy, for an agent that learned from data and goes on online.
+AFTER_IMITATION = Linear(1.0)
+
+
 def _plain(value: Any) -> Any:
     """Schedules as the text that the command line takes, all else unchanged."""
     if isinstance(value, Mapping):
@@ -133,9 +145,10 @@ def _schedule(value: Any) -> Any:
     return parsed if isinstance(parsed, Linear) else value
 
 
-def resolve(config: TrainConfig) -> Settings:
+def resolve(config: TrainConfig, begun_with: BegunWith | None = None) -> Settings:
     """Make every choice that the config leaves open, and refuse what cannot work before anything is created.
 
+    :param begun_with: the run that ``config.init`` names
     :raises UserError: for each mistake, on one line
     """
     _check_numbers(config)
@@ -148,8 +161,8 @@ def resolve(config: TrainConfig) -> Settings:
     found = check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, found[1])
     memory = memory_name(config.memory or recipe.memory)
-    if config.init is not None:
-        recipe, memory = _as_in(config, found, env_id)
+    if begun_with is not None:
+        recipe, memory = _as_in(begun_with, config, found, env_id)
         recipe_name = str(config.init)
     frames = {"frame_stack": BASELINES[memory].frame_stack} if memory in BASELINES else {}
     recipe = _sized(apply_settings(recipe, memory, {**frames, **config.settings}), config)
@@ -170,12 +183,14 @@ def resolve(config: TrainConfig) -> Settings:
     )
 
 
-def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> tuple[Recipe, str]:
+def _as_in(
+    begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str
+) -> tuple[Recipe, str]:
     """Recipe and memory of the run that the agent begins with.
 
     :param found: observation space and action space of the environment that it will act in
     """
-    settings = load_settings(Path(str(config.init)))
+    settings = begun_with.settings
     if config.memory is not None and memory_name(config.memory) != settings.memory:
         raise UserError(
             f"the run {config.init} has the memory {settings.memory}, got {memory_name(config.memory)}: leave --memory "
@@ -194,31 +209,14 @@ def _as_in(config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id
             f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
         )
     ppo = dict(settings.recipe.ppo)
-    if was_offline(str(config.init)):
+    if begun_with.offline:
         ppo.setdefault("kickstart_coef", AFTER_IMITATION)
     return replace(settings.recipe, memory=settings.memory, ppo=ppo), settings.memory
-
-
-def load_settings(folder: Path) -> Settings:
-    """The settings of a run.
-
-    :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
-    """
-    refuse_no_folder(folder)
-    data = read_json(folder / CONFIG, "the settings of a run")
-    try:
-        return Settings.from_json(data)
-    except (KeyError, TypeError, AttributeError, UserError) as error:
-        raise UserError(
-            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
-        ) from error
 
 
 def _resolve_id(name: str) -> str:
     try:
         return resolve_id(name)
-    except UnknownEnvironmentError as error:
-        raise UserError(str(error)) from error
     except (ImportError, gym.error.Error) as error:
         raise UserError(f"cannot find the environment {name!r}: {error}") from error
 

@@ -17,9 +17,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs import FirstStepFlag, PreviousAction, ReturnToGo, StepNumber
+from rl_larnn.errors import UserError, one_line
 
 _CLASSES: dict[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 

@@ -14,10 +14,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of, without_ours
-from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
+from rl_larnn.errors import UserError, one_line
 
 #: Activation functions by the name that a recipe uses.
 ACTIVATIONS: dict[str, type[nn.Module]] = {

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, Literal
 
 from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of, without_ours
-from rl_larnn.errors import UserError, unknown_name
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.models import ACTIVATIONS
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
+from rl_larnn.errors import UserError, unknown_name
 from rl_larnn.policies import MemoryActorCriticPolicy
 
 # Said elsewhere (by the environment, by the run or by options of their own), or not to be written as text.

@@ -31,8 +31,9 @@ class Recipe:
     :param frame_stack: observations that the agent sees at once, side by side in one vector, zeros before the first
     :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
     :param policy: arguments of the policy; ``activation_fn`` by name
-    :param for_memory: per memory, flat settings laid over all the above (:mod:`rl_larnn.agents.settings.overrides`), its own
-        options among them; those under ``"all"`` go to each memory that knows them
+    :param for_memory: per memory, flat settings laid over all the above
+        (:mod:`rl_larnn.agents.settings.overrides`), its own options among them; those under ``"all"`` go to each memory
+        that knows them
     """
 
     n_timesteps: int = 500_000

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError, unknown_name
-from rl_larnn.envs import UnknownEnvironmentError, resolve_id
 
 #: What a suite compares where nothing else is asked for.
 CONTENDERS = ("aaren", "larnn", "lstm", "gru", "none", *BASELINES)
@@ -169,5 +169,5 @@ def _task(path: Path, data: Mapping[str, Any]) -> SuiteTask:
             raise UserError(f"a task in {path} expected a table of {key}, such as {{ a = 1 }}, got {data[key]!r}")
     try:
         return SuiteTask(**{**data, "id": resolve_id(data["id"])})
-    except UnknownEnvironmentError as error:
+    except UserError as error:
         raise UserError(f"{path}: {error}") from error

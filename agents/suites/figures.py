@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.settings.baselines import BASELINES
 from rl_larnn.agents.suites.records import CurvePoint
-from rl_larnn.agents.suites.suite_results import Standings
 from rl_larnn.agents.suites.statistics import (
     Estimate,
     interquartile_means,
     performance_profile,
     probability_of_improvement,
 )
-from rl_larnn.agents.reporting.styles import figure_class, styles
-from rl_larnn.agents.runs.folder import replacing
+from rl_larnn.agents.suites.suite_results import Standings
 from rl_larnn.envs import find_task
+from rl_larnn.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
-from rl_larnn.errors import Interrupted, UserError, one_line
-from rl_larnn.agents.suites.records import Row, other_rows
+from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.provenance import origin
-from rl_larnn.agents.runs.folder import RESULT, read_json, replacing, write_json
+from rl_larnn.agents.suites.records import Row, other_rows
+from rl_larnn.errors import Interrupted, UserError, one_line
+from rl_larnn.files import read_json, replacing, write_json
 
 ORIGIN, ERROR, LOG = "origin.json", "error.txt", "log.txt"
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_larnn.agents.settings.baselines import BASELINES, without_ours
-from rl_larnn.errors import UserError
 from rl_larnn.agents.runs.logs import steps_logged
+from rl_larnn.agents.settings.baselines import BASELINES, without_ours
 from rl_larnn.agents.settings.memory_names import memory_name
-from rl_larnn.agents.suites.job import Job
 from rl_larnn.agents.suites.definitions import Suite, SuiteTask
+from rl_larnn.agents.suites.job import Job
 from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.errors import UserError
 
 #: Episodes of the final evaluation: a suite's score comes from the trials during training.
 EVAL_EPISODES = 20

@@ -15,8 +15,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rl_larnn.errors import Interrupted
 from rl_larnn.agents.suites.job import LOG, Job, execute, note_error
+from rl_larnn.errors import Interrupted
 
 #: Seconds between two looks at the runs.
 _PERIOD_S = 1.0

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_larnn.errors import unknown_name
-from rl_larnn.agents.runs.logs import steps_logged
 from rl_larnn.agents.offline.config import OfflineConfig
-from rl_larnn.agents.training.offline_learning import CLOCK
-from rl_larnn.agents.suites.offline_sets import OfflineSet
-from rl_larnn.agents.training.offline_run import resume_offline, train_offline
-from rl_larnn.agents.runs.folder import RESULT, read_json
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.runs.logs import steps_logged
 from rl_larnn.agents.suites.job import Job, read_origin
 from rl_larnn.agents.suites.jobs import check_once
+from rl_larnn.agents.suites.offline_sets import OfflineSet
+from rl_larnn.agents.training.offline_learning import CLOCK
+from rl_larnn.agents.training.offline_run import resume_offline, train_offline
+from rl_larnn.errors import unknown_name
+from rl_larnn.files import read_json
 
 #: Who is compared: memories that are told the return, Decision Transformers, and behaviour cloning without memory.
 OFFLINE_CONTENDERS: dict[str, Mapping[str, Any]] = {

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_larnn.agents.reporting.styles import figure_class, styles
-from rl_larnn.agents.suites.tables import MISSING, markdown_table
 from rl_larnn.agents.offline.recipes import offline_recipe
+from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.suites.offline_jobs import OfflineRecord
 from rl_larnn.agents.suites.offline_sets import KINDS, OfflineSet
-from rl_larnn.agents.runs.folder import replacing
+from rl_larnn.agents.suites.tables import MISSING, markdown_table
 from rl_larnn.envs import resolve_id
+from rl_larnn.files import replacing
 
 PAGE, PICTURE = "README.md", "scores.png"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rl_larnn.errors import UserError
-from rl_larnn.agents.suites.records import RESULTS, write_rows
-from rl_larnn.agents.training.offline_state import load_settings
-from rl_larnn.agents.suites.offline_jobs import OfflineJob, OfflineRecord, record_of
 from rl_larnn.agents.runs.folder import CONFIG
 from rl_larnn.agents.suites.job import Job, earlier_rows
 from rl_larnn.agents.suites.local import run_locally
+from rl_larnn.agents.suites.offline_jobs import OfflineJob, OfflineRecord, record_of
+from rl_larnn.agents.suites.records import RESULTS, write_rows
 from rl_larnn.agents.suites.run import only_one
+from rl_larnn.agents.training.offline_state import load_settings
+from rl_larnn.errors import UserError
 
 
 def run_offline_suite(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from rl_larnn.agents.behaviours import CollectConfig, collect_datasets
 from rl_larnn.agents.behaviours.config import find_stage
 from rl_larnn.agents.behaviours.levels import asked
-from rl_larnn.errors import UserError, told_in_one_line, unknown_name
 from rl_larnn.envs.datasets import local_ids, read_record
+from rl_larnn.errors import UserError, unknown_name
 
 #: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
 KINDS = ("plain", "masked", "recall")
@@ -95,13 +95,12 @@ def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], pro
     :param tell: told what is collected
     :raises UserError: if something cannot be collected, or was collected in another way
     """
-    with told_in_one_line():
-        for one in sets:
-            if one.id in local_ids():
-                _refuse_another(one)
-            else:
-                tell(f"collecting {one.id}")
-                collect_datasets(replace(one.config, progress_bar=progress_bar))
+    for one in sets:
+        if one.id in local_ids():
+            _refuse_another(one)
+        else:
+            tell(f"collecting {one.id}")
+            collect_datasets(replace(one.config, progress_bar=progress_bar))
 
 
 def _refuse_another(one: OfflineSet) -> None:

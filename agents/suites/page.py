@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rl_larnn.agents.settings.baselines import BASELINES
-from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.recipes import RECIPES
 from rl_larnn.agents.suites.figures import draw_figures
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
-from rl_larnn.agents.suites.suite_results import CONTROL, Standings, is_memory, scaled_task
 from rl_larnn.agents.suites.statistics import RELIABLE_SEEDS, interquartile_mean
+from rl_larnn.agents.suites.suite_results import CONTROL, Standings, is_memory, scaled_task
 from rl_larnn.agents.suites.tables import MARK, gain_table, kept_table, number, score_table, summary_table
-from rl_larnn.agents.settings.recipes import RECIPES
-from rl_larnn.agents.runs.folder import replacing
 from rl_larnn.envs import find_task
+from rl_larnn.errors import UserError
+from rl_larnn.files import replacing
 
 PAGE = "README.md"
 

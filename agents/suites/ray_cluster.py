@@ -11,8 +11,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
-from rl_larnn.errors import UserError, one_line
 from rl_larnn.agents.suites.job import LOG, Job, execute, note_error
+from rl_larnn.errors import UserError, one_line
 
 _PERIOD_S = 1.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from rl_larnn.errors import UserError
-from rl_larnn.agents.runs.folder import replacing
+from rl_larnn.files import replacing
 
 RESULTS = "results.csv"
 CURVES = "curves.csv"

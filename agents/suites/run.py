@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_larnn.errors import UserError
+from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.runs.results import score
+from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.agents.suites.job import Job, earlier_rows, read_origin
+from rl_larnn.agents.suites.jobs import TaskJob
+from rl_larnn.agents.suites.local import run_locally
+from rl_larnn.agents.suites.ray_cluster import run_on_ray
 from rl_larnn.agents.suites.records import (
     CURVES,
     RESULTS,
@@ -17,13 +23,8 @@ from rl_larnn.agents.suites.records import (
     write_results,
     write_suite_curves,
 )
-from rl_larnn.agents.runs.results import score
-from rl_larnn.agents.runs.folder import RESULT, locked, read_json, write_json
-from rl_larnn.agents.suites.job import Job, earlier_rows, read_origin
-from rl_larnn.agents.suites.jobs import TaskJob
-from rl_larnn.agents.suites.local import run_locally
-from rl_larnn.agents.suites.ray_cluster import run_on_ray
-from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.errors import UserError
+from rl_larnn.files import locked, read_json, write_json
 
 SUITE = "suite.json"
 ENGINES = ("local", "ray")

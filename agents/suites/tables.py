@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 
 from rl_larnn.agents.suites.records import RunRecord
-from rl_larnn.agents.suites.suite_results import Standings, equal_steps, scaled_task
 from rl_larnn.agents.suites.statistics import Estimate, interquartile_mean, pooled_interquartile_mean
+from rl_larnn.agents.suites.suite_results import Standings, equal_steps, scaled_task
 from rl_larnn.envs import Bound, find_task
 
 #: In place of what was not run or is not known.

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from rl_larnn.agents.training.interrupts import Interrupts
 from rl_larnn.agents.runs.progress import Progress
+from rl_larnn.agents.training.interrupts import Interrupts
 
 #: Seconds after which a checkpoint is due, however few steps were taken.
 CHECKPOINT_SECONDS = 60.0

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_normalization
 
-from rl_larnn.agents.training.top_checkpoints import keep
-from rl_larnn.agents.settings.environments import make_environments, normalized
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.state import Session
+from rl_larnn.agents.settings.environments import make_environments, normalized
+from rl_larnn.agents.training.top_checkpoints import keep
 
 #: Episodes of each trial, all side by side.
 EPISODES = 10

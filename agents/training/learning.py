@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rl_larnn.agents.training.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
-from rl_larnn.agents.runs.checkpoint import find_checkpoint
 from rl_larnn.agents.components.checks import NonFiniteError
-from rl_larnn.errors import Interrupted, UserError, one_line
-from rl_larnn.agents.training.interrupts import Interrupts
+from rl_larnn.agents.runs.checkpoint import find_checkpoint
 from rl_larnn.agents.runs.state import Session, save_checkpoint
+from rl_larnn.agents.training.callbacks import BarCallback, CheckpointCallback, ProgressCallback, StopCallback
 from rl_larnn.agents.training.evaluations import TrialCallback
+from rl_larnn.agents.training.interrupts import Interrupts
+from rl_larnn.errors import Interrupted, UserError, one_line
 
 
 def learn(session: Session, progress_bar: bool) -> None:

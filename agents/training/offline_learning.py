@@ -11,16 +11,16 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_normalization
 from tqdm import tqdm
 
-from rl_larnn.agents.training.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.agents.components.checks import all_finite
-from rl_larnn.agents.settings.environments import make_environments, normalized
-from rl_larnn.errors import Interrupted, UserError
 from rl_larnn.agents.evaluation.evaluate import evaluate
-from rl_larnn.agents.training.interrupts import Interrupts
 from rl_larnn.agents.offline.learner import OfflineLearner
-from rl_larnn.agents.training.offline_state import OfflineSession, save_checkpoint
 from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.settings.environments import make_environments, normalized
+from rl_larnn.agents.training.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.agents.training.evaluations import EPISODES
+from rl_larnn.agents.training.interrupts import Interrupts
+from rl_larnn.agents.training.offline_state import OfflineSession, save_checkpoint
+from rl_larnn.errors import Interrupted, UserError
 
 #: The key under which a log says how many updates were made.
 CLOCK = "time/updates"

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
-from rl_larnn.agents.training.offline_state import OfflineSession
 from rl_larnn.agents.runs.results import versions
+from rl_larnn.agents.training.offline_state import OfflineSession
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.errors import Interrupted, told_in_one_line
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.evaluation.reset_memory import Amnesic
+from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings, resolve_offline
+from rl_larnn.agents.runs.folder import CONFIG, RESULT, create_folder, refuse_existing, reopen, training_alone
 from rl_larnn.agents.runs.logs import run_logger
-from rl_larnn.agents.training.machine import compile_kernels, threads
+from rl_larnn.agents.runs.results import versions
+from rl_larnn.agents.runs.state import save_model
 from rl_larnn.agents.settings.memory_names import short_name
 from rl_larnn.agents.settings.models import pick_device
-from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings, resolve_offline
+from rl_larnn.agents.training.machine import compile_kernels, threads
 from rl_larnn.agents.training.offline_learning import CLOCK, learn
 from rl_larnn.agents.training.offline_result import OfflineResult, result_of
 from rl_larnn.agents.training.offline_state import OfflineSession, load_checkpoint, load_settings, new_session
-from rl_larnn.agents.runs.results import versions
-from rl_larnn.agents.runs.folder import (
-    CONFIG,
-    RESULT,
-    create_folder,
-    refuse_existing,
-    reopen,
-    training_alone,
-    write_json,
-)
-from rl_larnn.agents.runs.state import save_model
+from rl_larnn.errors import Interrupted
+from rl_larnn.files import write_json
 
 #: Told what was chosen, where it goes and what to beware of, before the first update.
 Announce = Callable[[OfflineSettings, Path, list[str]], None]
@@ -53,12 +46,10 @@ def train_offline(config: OfflineConfig, announce: Announce | None = None) -> Of
     wanted = None if config.run_dir is None else Path(config.run_dir)
     if wanted is not None:
         refuse_existing(wanted)
-    with told_in_one_line():
-        settings, warnings = resolve_offline(config)
+    settings, warnings = resolve_offline(config)
     with threads(settings.run.threads):
         compile_kernels(pick_device(settings.run.device), config.progress_bar)
-        with told_in_one_line():
-            session = new_session(Path(), settings)
+        session = new_session(Path(), settings)
         try:
             session.folder = create_folder(wanted, _title(settings.dataset), _name(settings), settings.run.seed)
             with training_alone(session.folder):
@@ -90,8 +81,7 @@ def resume_offline(
         settings = replace(settings, run=replace(settings.run, device=device))
     with threads(settings.run.threads), training_alone(folder):
         compile_kernels(pick_device(settings.run.device), progress_bar)
-        with told_in_one_line():
-            session = load_checkpoint(folder, settings)
+        session = load_checkpoint(folder, settings)
         try:
             reopen(folder, "updates", session.learner.updates, settings.plan.updates, before.plan.updates)
             write_json(folder / CONFIG, _record(settings))

@@ -10,19 +10,20 @@ from pickle import UnpicklingError
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from rl_larnn.agents.settings import config
-from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint, replace_checkpoint
-from rl_larnn.agents.settings.environments import load_normalization, make_environments, normalized
-from rl_larnn.errors import UserError, one_line
-from rl_larnn.agents.settings.models import build_model, load_model
 from rl_larnn.agents.offline.config import DataFacts, OfflineSettings, load_data
 from rl_larnn.agents.offline.learner import OfflineLearner
 from rl_larnn.agents.offline.seen import fit_statistics
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs import settings_file
+from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint, replace_checkpoint
+from rl_larnn.agents.runs.folder import CONFIG, MODEL, NORMALIZATION, OFFLINE
 from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.runs.randomness import derived_seed, restore_generators, save_generators
-from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.runs.folder import CONFIG, MODEL, NORMALIZATION, OFFLINE, read_json
 from rl_larnn.agents.runs.state import save_model
+from rl_larnn.agents.settings.environments import load_normalization, make_environments, normalized
+from rl_larnn.agents.settings.models import build_model, load_model
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import read_json
 from rl_larnn.state import pack, unpack
 from rl_larnn.upstream import PolicyState
 
@@ -83,7 +84,7 @@ def load_settings(folder: Path) -> OfflineSettings:
 
     :raises UserError: if there is no run there, it was trained online, or its ``config.json`` is damaged
     """
-    run = config.load_settings(folder)
+    run = settings_file.load_settings(folder)
     data = read_json(folder / CONFIG, "the settings of a run")
     if OFFLINE not in data:
         raise UserError(f"{folder} was trained online: continue it with train_agent.py --resume {folder}")

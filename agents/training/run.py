@@ -6,38 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.agents.training.top_checkpoints import hand_out
-from rl_larnn.agents.settings.config import Settings, TrainConfig, load_settings, resolve
-from rl_larnn.agents.settings.environments import make_environments, normalized, reward_threshold
-from rl_larnn.errors import Interrupted, UserError
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.training.initial import as_in_run, take_over
-from rl_larnn.agents.training.learning import learn
+from rl_larnn.agents.evaluation.reset_memory import Amnesic
+from rl_larnn.agents.runs.folder import CONFIG, RESULT, create_folder, refuse_existing, reopen, training_alone
 from rl_larnn.agents.runs.logs import run_logger
-from rl_larnn.agents.training.machine import compile_kernels, threads
-from rl_larnn.agents.settings.memory_names import short_name
-from rl_larnn.agents.settings.models import build_model, pick_device
-from rl_larnn.agents.training.selection import play_off
 from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.runs.results import Result, versions
-from rl_larnn.agents.runs.folder import (
-    CONFIG,
-    RESULT,
-    create_folder,
-    refuse_existing,
-    reopen,
-    training_alone,
-    was_offline,
-    write_json,
-)
+from rl_larnn.agents.runs.settings_file import begun_with, load_settings, was_offline
 from rl_larnn.agents.runs.state import (
     Session,
     load_checkpoint,
     restore_pending,
     save_model,
 )
+from rl_larnn.agents.settings.config import Settings, TrainConfig, resolve
+from rl_larnn.agents.settings.environments import make_environments, normalized, reward_threshold
+from rl_larnn.agents.settings.memory_names import short_name
+from rl_larnn.agents.settings.models import build_model, pick_device
+from rl_larnn.agents.training.initial import as_in_run, take_over
+from rl_larnn.agents.training.learning import learn
+from rl_larnn.agents.training.machine import compile_kernels, threads
+from rl_larnn.agents.training.selection import play_off
+from rl_larnn.agents.training.top_checkpoints import hand_out
+from rl_larnn.errors import Interrupted, UserError
+from rl_larnn.files import write_json
 
 __all__ = ["Run", "TrainConfig", "resume", "train"]
 
@@ -69,7 +62,7 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
     wanted = None if config.run_dir is None else Path(config.run_dir)
     if wanted is not None:
         refuse_existing(wanted)
-    settings = resolve(config)
+    settings = resolve(config, begun_with(config.init))
     recipe = settings.recipe
     with threads(settings.threads):
         env = make_environments(

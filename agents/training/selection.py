@@ -6,13 +6,13 @@ begin alike tell them apart with much less noise.
 
 from __future__ import annotations
 
-from rl_larnn.agents.training.top_checkpoints import Candidate, candidates
-from rl_larnn.agents.settings.environments import load_normalization, make_environments
 from rl_larnn.agents.evaluation.evaluate import evaluate
-from rl_larnn.agents.settings.models import load_model
-from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
+from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.state import Session
+from rl_larnn.agents.settings.environments import load_normalization, make_environments
+from rl_larnn.agents.settings.models import load_model
+from rl_larnn.agents.training.top_checkpoints import Candidate, candidates
 
 #: Episodes that each candidate plays, all side by side.
 EPISODES = 50

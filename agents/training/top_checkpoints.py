@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rl_larnn.agents.runs.checkpoint import replace_folder
-from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION, read_json, replacing
+from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.state import Session, save_model
+from rl_larnn.files import read_json, replace_folder, replacing
 
 #: So many are kept for the play-off (:mod:`rl_larnn.agents.training.selection`).
 KEPT = 4

@@ -16,10 +16,11 @@ import numpy as np
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.d4rl import step_limit
 from rl_larnn.envs.datasets.dataset import Dataset
-from rl_larnn.envs.datasets.errors import DatasetError, one_line, require
+from rl_larnn.envs.datasets.errors import DatasetError, require
 from rl_larnn.envs.datasets.loading import is_file, load_dataset, resolve_dataset
 from rl_larnn.envs.datasets.minari_ids import dataset_folder
 from rl_larnn.envs.datasets.scores import References
+from rl_larnn.errors import one_line
 
 _FORMAT = 2
 _TEXT = "dataset.json"

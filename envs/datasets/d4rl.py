@@ -20,8 +20,9 @@ from gymnasium import spaces
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, in_dtype_of
 from rl_larnn.envs.datasets.episode import numbers
-from rl_larnn.envs.datasets.errors import DatasetError, one_line, require
+from rl_larnn.envs.datasets.errors import DatasetError, require
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
+from rl_larnn.errors import one_line
 
 _FORMAT = "D4RL HDF5"
 KEYS = ("observations", "actions", "rewards", "terminals")

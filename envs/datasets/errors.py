@@ -3,8 +3,10 @@
 import importlib
 from typing import Any
 
+from rl_larnn.errors import UserError, one_line
 
-class DatasetError(ValueError):
+
+class DatasetError(UserError):
     """A dataset that cannot be found, read or used: what was expected, what came, the nearest right thing."""
 
 
@@ -19,8 +21,3 @@ def require(module: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise DatasetError(f"datasets need {package}: pip install 'rl-larnn[offline]' ({one_line(error)})") from error
-
-
-def one_line(error: BaseException) -> str:
-    """The message of any exception on one line, or its class name where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
