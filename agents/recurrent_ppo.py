@@ -15,25 +15,22 @@ from sb3_contrib import RecurrentPPO as SB3RecurrentPPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
-from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
-from rl_larnn.agents.components.checks import NonFiniteError, all_finite, check_finite, check_spaces, choose_seq_len
-from rl_larnn.agents.components.entropy import entropy_floor, raised_coefficient
-from rl_larnn.agents.components.memory_rate import check_factor, memory_rate
-from rl_larnn.agents.components.refresh import refresh_states, staleness
-from rl_larnn.agents.components.teacher import (
-    TEACHER,
-    check_coefficient,
-    divergence_loss,
-    fit_teacher,
-    judge_rollout,
-    make_teacher,
+from rl_larnn.agents.components.checks import (
+    NonFiniteError,
+    all_finite,
+    check_finite,
+    check_options,
+    check_policy,
+    check_removed_options,
+    choose_seq_len,
 )
+from rl_larnn.agents.components.teacher import TEACHER, Teacher, fit_teacher
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
 from rl_larnn.optimizer import clip_gradients
@@ -53,19 +50,12 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
         multiples of it. None takes the largest common divisor of the two up to 32.
     :param batch_size: minibatch size in steps; None: the whole rollout
-    :param memory_learning_rate: factor on ``learning_rate`` for all parameters of the memories; None: the same for all
-        (:mod:`rl_larnn.agents.components.memory_rate`)
-    :param refresh_states: before each epoch but the first, read the rollout again with the present weights, for the
-        memory states at the starts of the chunks (:mod:`rl_larnn.agents.components.refresh`); logs
-        ``memory/state_staleness_kl``
-    :param min_entropy: floor under the policy's entropy, as a share of that of random actions where actions are chosen
-        from a number of them, else in nats: under it the entropy coefficient rises above ``ent_coef``, logged as
-        ``train/ent_coef`` (:mod:`rl_larnn.agents.components.entropy`); None: no floor
-    :param min_advantage_std: what normalised advantages are divided by at least, in the unit of the rewards. Where a
-        task is solved, all advantages are noise; divided by its own deviation, it would drive the policy away.
-    :param kickstart_coef: weight of staying near the policy that a training begins with, a number or a schedule of the
-        remaining progress; for weights that come from elsewhere (:mod:`rl_larnn.agents.components.teacher`); logs
-        ``memory/teacher_kl``
+    :param min_advantage_std: normalised advantages are divided by at least this, in the unit of the rewards; 0 to 0.1.
+        Where a task is solved, all advantages are noise: divided by their own deviation, they would drive the policy
+        away. A larger value slows learning where rewards are small.
+    :param kickstart_coef: weight of the penalty on leaving the policy that training begins with, a number from 0 to 3
+        or a schedule of the remaining progress; for weights that come from elsewhere
+        (:mod:`rl_larnn.agents.components.teacher`); logs ``memory/teacher_kl``
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
     :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out
         of range
@@ -104,9 +94,6 @@ class RecurrentPPO(SB3RecurrentPPO):
         _init_setup_model: bool = True,
         *,
         seq_len: int | None = None,
-        memory_learning_rate: float | None = None,
-        refresh_states: bool = False,
-        min_entropy: float | None = None,
         min_advantage_std: float = 0.0,
         kickstart_coef: float | Schedule = 0.0,
     ) -> None:
@@ -137,51 +124,26 @@ class RecurrentPPO(SB3RecurrentPPO):
             _init_setup_model=False,
         )
         self.seq_len = seq_len
-        self.memory_learning_rate = memory_learning_rate
-        self.refresh_states = refresh_states
-        self.min_entropy = min_entropy
         self.min_advantage_std = min_advantage_std
         self.kickstart_coef = kickstart_coef
-        self.teacher: MemoryActorCriticPolicy | None = None
-        self._teacher_state: PolicyState | None = None
+        self.teacher: Teacher | None = None
         self._last_state: PolicyState | None = None
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
-        check_spaces(self.observation_space, self.action_space)
-        check_factor(self.memory_learning_rate)
-        check_coefficient(self.kickstart_coef)
-        if not self.min_advantage_std >= 0:
-            raise ValueError(f"min_advantage_std must be at least 0, got {self.min_advantage_std}")
-        if self.min_advantage_std and not self.normalize_advantage:
-            raise ValueError("min_advantage_std has no effect without normalize_advantage: leave one of them out")
+        check_options(self)
         if self.batch_size is None:
             self.batch_size = self.n_steps * self.n_envs
-        for name in ("n_steps", "batch_size", "n_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, use_sde=self.use_sde, **self.policy_kwargs
         )
-        if not isinstance(policy, MemoryActorCriticPolicy):
-            raise ValueError(
-                f"policy must be one of {', '.join(POLICY_ALIASES)} or a subclass of MemoryActorCriticPolicy, "
-                f"got {type(policy).__name__}"
-            )
-        if isinstance(self.observation_space, spaces.Dict) and isinstance(policy.features_extractor, FlattenExtractor):
-            raise ValueError(
-                "observations are a Dict, which the features extractor of this policy cannot read: take one of "
-                f"{', '.join(name for name in POLICY_ALIASES if name.startswith('MultiInput'))}"
-            )
+        check_policy(policy, self.observation_space)
         self.policy = policy.to(self.device)
-        self.teacher = make_teacher(self.policy) if self.kickstart_coef else None
-        self._entropy_floor: float | None = None  # in nats
-        if self.min_entropy is not None:
-            self._entropy_floor = entropy_floor(self.min_entropy, self.action_space, not policy.squash_output)
+        self.teacher = Teacher(self.policy, self.kickstart_coef) if self.kickstart_coef else None
         self.rollout_buffer = ChunkBuffer(
             self.n_steps,
             self.observation_space,
@@ -194,13 +156,10 @@ class RecurrentPPO(SB3RecurrentPPO):
         )
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
-            if isinstance(self.clip_range_vf, float | int) and self.clip_range_vf <= 0:
-                raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {self.clip_range_vf}")
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
-        self.kickstart_coef = FloatSchedule(self.kickstart_coef) if self.kickstart_coef else 0.0
-        self._kickstart = 0.0  # of the present update
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        check_removed_options(self)
         found = super()._setup_learn(*args, **kwargs)
         if self.teacher is not None and self.num_timesteps == 0:
             self.teacher.load_state_dict(self.policy.state_dict())
@@ -252,8 +211,7 @@ class RecurrentPPO(SB3RecurrentPPO):
             values = self.policy.state_values(obs, self._last_state, starts)
         rollout_buffer.compute_returns_and_advantage(last_values=values, dones=starts)
         if self.teacher is not None:
-            self._teacher_state, far = judge_rollout(self.teacher, rollout_buffer, self._teacher_state)
-            self.logger.record("memory/teacher_kl", far)
+            self.logger.record("memory/teacher_kl", self.teacher.read_rollout(rollout_buffer))
         self._log_memory()
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -327,16 +285,11 @@ class RecurrentPPO(SB3RecurrentPPO):
         clip_range = self.clip_range(progress)  # type: ignore[operator]
         clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
         if self.teacher is not None:
-            self._kickstart = self.kickstart_coef(progress)  # type: ignore[operator]
-        stored = self.rollout_buffer.states
-        with memory_rate(self.policy, self.memory_learning_rate):
-            records = self._run_epochs(clip_range, clip_range_vf)
+            self.teacher.begin_update(progress)
+        records = self._run_epochs(clip_range, clip_range_vf)
         if not all_finite(self.policy.parameters()):
             raise NonFiniteError(self._divergence("the weights"))  # the losses are of before the last step
         self._log_training(records, clip_range, clip_range_vf)
-        if self.refresh_states:
-            found = staleness(self.policy, self.rollout_buffer, stored, self._evaluate)
-            self.logger.record("memory/state_staleness_kl", found)
 
     def _run_epochs(self, clip_range: float, clip_range_vf: float | None) -> Tensor:
         """Go over the rollout until ``n_epochs`` or ``target_kl`` is reached; one row of losses per minibatch."""
@@ -344,8 +297,6 @@ class RecurrentPPO(SB3RecurrentPPO):
         records: list[Tensor] = []  # on the device, and only read when all is done
         for epoch in range(self.n_epochs):
             early = False
-            if epoch and self.refresh_states:
-                refresh_states(self.policy, self.rollout_buffer)
             for chunks in self.rollout_buffer.get(self.batch_size):
                 loss, record = self._loss(chunks, clip_range, clip_range_vf)
                 records.append(record)
@@ -367,7 +318,7 @@ class RecurrentPPO(SB3RecurrentPPO):
 
     def _loss(self, chunks: Chunks, clip_range: float, clip_range_vf: float | None) -> tuple[Tensor, Tensor]:
         """The loss of one minibatch, and what is logged of it: policy, value, entropy, KL, clipped share, total."""
-        values, log_prob, entropy = self._evaluate(chunks.observations, chunks.actions, chunks.state, chunks.starts)
+        values, log_prob, entropy = self._evaluate(chunks)
         advantages = chunks.advantages
         if self.normalize_advantage and advantages.numel() > 1:
             scale = (advantages.std() + 1e-8).clamp(min=self.min_advantage_std)
@@ -382,25 +333,24 @@ class RecurrentPPO(SB3RecurrentPPO):
         # Without a closed form, the mean log-probability of what was done stands in for the entropy.
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
         loss = policy_loss + self.vf_coef * value_loss
-        if self._entropy_floor is not None:
-            loss = loss + raised_coefficient(self.ent_coef, self._entropy_floor, -entropy_loss) * entropy_loss
-        elif self.ent_coef != 0:  # else it is only logged
+        if self.ent_coef != 0:  # else it is only logged
             loss = loss + self.ent_coef * entropy_loss
         if self.teacher is not None:
-            loss = loss + self._kickstart * divergence_loss(log_prob, chunks.teacher_log_prob)
+            loss = loss + self.teacher.penalty(log_prob, chunks)
         with torch.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", estimator k3
             clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
             record = torch.stack([policy_loss, value_loss, entropy_loss, kl, clip_fraction, loss])
         return loss, record
 
-    def _evaluate(
-        self, obs: PyTorchObs, actions: Tensor, state: PolicyState, starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _evaluate(self, chunks: Chunks) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Values, log-probabilities and entropies of a minibatch, each ``(L, B)``."""
         try:
-            return self.policy.evaluate_chunks(obs, actions, state, starts)
+            found = self.policy.evaluate_chunks(chunks.observations, chunks.actions, chunks.state, chunks.starts)
         except ValueError as error:  # torch refuses to make a distribution from NaN
             raise NonFiniteError(self._divergence(str(error).splitlines()[0])) from error
+        assert found.values is not None
+        return found.values, found.log_prob, found.entropy
 
     def _log_training(self, records: Tensor, clip_range: float, clip_range_vf: float | None) -> None:
         policy_loss, value_loss, entropy_loss, kl, clip_fraction, _ = records.mean(0).tolist()
@@ -416,9 +366,6 @@ class RecurrentPPO(SB3RecurrentPPO):
         self.logger.record("train/clip_fraction", clip_fraction)
         self.logger.record("train/loss", loss)
         self.logger.record("train/explained_variance", explained)
-        if self._entropy_floor is not None:
-            coefficient = raised_coefficient(self.ent_coef, self._entropy_floor, -records[:, 2])
-            self.logger.record("train/ent_coef", coefficient.mean().item())
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", torch.exp(self.policy.log_std).mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
@@ -433,7 +380,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_state", TEACHER, "_teacher_state"]
+        return [*super()._excluded_save_params(), "_last_state", TEACHER]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, tensors = super()._get_torch_save_params()

@@ -2,7 +2,7 @@
 
 Letters: N steps per rollout, E environments, L = seq_len steps per chunk, B chunks in a minibatch.
 
-A rollout of N steps in E environments is cut into N / L * E chunks, each a contiguous stretch of one environment with
+A rollout of N steps in E environments is cut into N / L * E chunks, each contiguous steps of one environment with
 episode starts wherever they fall. Of the memory's states, only those at the first step of each chunk are kept.
 Everything lives in torch tensors on the training device.
 """
@@ -33,7 +33,7 @@ class Chunks(NamedTuple):
     old_log_prob: Tensor  # (L, B)
     advantages: Tensor  # (L, B)
     returns: Tensor  # (L, B)
-    teacher_log_prob: Tensor  # (L, B), of the same actions; 0 without a teacher
+    numbers: Tensor  # (B,) which chunks of the rollout these are: columns of :meth:`ChunkBuffer.by_chunk`
 
 
 class ChunkBuffer:
@@ -73,8 +73,8 @@ class ChunkBuffer:
         )
         self.starts = torch.zeros(shape, dtype=torch.bool, device=device)
         self.rewards = torch.zeros(shape, device=device)
-        self._judged = torch.zeros((5, *shape), device=device)  # one tensor, so that a minibatch is one gather
-        self.values, self.log_probs, self.advantages, self.returns, self.teacher_log_probs = self._judged.unbind()
+        self._step_values = torch.zeros((4, *shape), device=device)  # one tensor, so that a minibatch is one gather
+        self.values, self.log_probs, self.advantages, self.returns = self._step_values.unbind()
         self.reset()
 
     def reset(self) -> None:
@@ -131,9 +131,9 @@ class ChunkBuffer:
         :param batch_size: a multiple of ``seq_len``
         """
         states = map_state(lambda *leaves: torch.cat(leaves), *self.states)
-        observations = map_observation(self._by_chunk, self.observations)
-        actions, starts = self._by_chunk(self.actions), self._by_chunk(self.starts)
-        judged = torch.stack([self._by_chunk(stored) for stored in self._judged])
+        observations = map_observation(self.by_chunk, self.observations)
+        actions, starts = self.by_chunk(self.actions), self.by_chunk(self.starts)
+        step_values = torch.stack([self.by_chunk(stored) for stored in self._step_values])
         order = torch.randperm(actions.shape[1], device=actions.device)
         for chosen in order.split(batch_size // self.seq_len):
             yield Chunks(
@@ -141,18 +141,19 @@ class ChunkBuffer:
                 actions.index_select(1, chosen),
                 starts.index_select(1, chosen),
                 rows(states, chosen),
-                *judged.index_select(2, chosen).unbind(),
+                *step_values.index_select(2, chosen).unbind(),
+                chosen,
             )
 
-    def stretches(self) -> Iterator[tuple[Observation, Tensor, Tensor]]:
+    def time_chunks(self) -> Iterator[tuple[Observation, Tensor, Tensor]]:
         """The rollout in order, L steps of all E environments at a time: observations, actions, starts, (L, E, ...)."""
         for first in range(0, self.n_steps, self.seq_len):
             steps = slice(first, first + self.seq_len)
             observations = map_observation(lambda stored, steps=steps: stored[steps], self.observations)
             yield observations, self.actions[steps], self.starts[steps]
 
-    def _by_chunk(self, stored: Tensor) -> Tensor:
-        """(N, E, ...) to (L, N / L * E, ...): chunk k of environment e becomes column k E + e."""
+    def by_chunk(self, stored: Tensor) -> Tensor:
+        """``(N, E, ...)`` to ``(L, N / L * E, ...)``: chunk k of environment e becomes column k E + e."""
         return stored.unflatten(0, (-1, self.seq_len)).transpose(0, 1).flatten(1, 2)
 
 

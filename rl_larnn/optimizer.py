@@ -7,8 +7,7 @@ through lists of them.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -73,28 +72,6 @@ def clip_gradients(parameters: Sequence[Tensor], maximum: float) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if gradients:
         native.run_on_lists("clip_gradients", (gradients,), ctypes.c_double(maximum))
-
-
-@contextmanager
-def second_group(optimizer: torch.optim.Optimizer, chosen: Iterable[Tensor], factor: float) -> Iterator[None]:
-    """For a while, some parameters are a second group, with ``factor`` times the learning rate; then all are one again.
-
-    :raises ValueError: if there is more than one group already
-    """
-    count = len(optimizer.param_groups)
-    if count != 1:
-        raise ValueError(f"expected an optimiser with one group of parameters, got {count} groups")
-    (group,) = optimizer.param_groups
-    everything, known = group["params"], {id(parameter) for parameter in chosen}
-    moved = [parameter for parameter in everything if id(parameter) in known]
-    if moved:
-        group["params"] = [parameter for parameter in everything if id(parameter) not in known]
-        optimizer.add_param_group({**group, "params": moved, "lr": factor * group["lr"]})
-    try:
-        yield
-    finally:
-        optimizer.param_groups[0]["params"] = everything
-        del optimizer.param_groups[1:]
 
 
 _KIND = attrgetter("dtype", "device", "layout")

@@ -26,7 +26,7 @@ from stable_baselines3.common.torch_layers import (
     NatureCNN,
 )
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_larnn.memories import build_memory
 from rl_larnn.memories.none import NoMemory
@@ -35,7 +35,7 @@ from rl_larnn.memory import Memory
 from rl_larnn.observations import Observation, map_observation
 from rl_larnn.optimizer import Adam
 from rl_larnn.state import State
-from rl_larnn.upstream import CriticMemory, PolicyState, UpstreamPolicy
+from rl_larnn.upstream import ChunkEvaluation, CriticMemory, PolicyState, UpstreamPolicy
 
 #: What sb3-contrib calls these options; they get a hint instead of a bare "unexpected keyword".
 _FOREIGN_OPTIONS = {
@@ -158,60 +158,32 @@ class MemoryActorCriticPolicy(UpstreamPolicy):
         return self._values(_advance(self.critic_memory, critic_features, state.critic, starts)[0])
 
     def evaluate_chunks(
-        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Judge the actions of whole chunks of time, with starts anywhere inside.
+        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor, critic: bool = True
+    ) -> ChunkEvaluation:
+        """Evaluate the actions of whole chunks of time, with episode starts anywhere inside.
 
         :param obs: ``(T, B, ...)``
         :param actions: ``(T, B, ...)``
-        :param state: what each chunk remembered at its first step
+        :param state: the memory of each row before its first step
         :param starts: ``(T, B)`` bool
-        :return: values, log-probabilities and entropies (None where there is no closed form), each ``(T, B)``
+        :param critic: also compute values; if false, values are None and the critic's state is unchanged
         """
-        actor, critic, _ = self._scan(obs, state, starts)
-        log_prob, entropy = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
-        shape = starts.shape
-        values = self._values(critic.flatten(0, 1)).view(shape)
-        return values, log_prob.view(shape), None if entropy is None else entropy.view(shape)
-
-    def judge_chunks(
-        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor, critic: bool = False
-    ) -> tuple[Tensor, Tensor | None, PolicyState]:
-        """Judge the actions of whole chunks of time, and carry the memory on.
-
-        Arguments as in :meth:`evaluate_chunks`.
-
-        :param critic: judge the situations too; else the critic, and with it its state, is left alone
-        :return: log-probabilities ``(T, B)``, values ``(T, B)`` or None, and the state after the last step
-        """
-        if critic:
-            actor, critical, after = self._scan(obs, state, starts)
-            values = self._values(critical.flatten(0, 1)).view(starts.shape)
-        else:
-            features, _ = self._timed_features(obs, starts.shape)
-            actor, actor_state = self.actor_memory.scan(features, state.actor, starts)
-            values, after = None, state._replace(actor=actor_state)
-        log_prob, _ = self._judge(actor.flatten(0, 1), actions.flatten(0, 1))
-        return log_prob.view(starts.shape), values, after
-
-    def read_chunks(self, obs: Observation, state: PolicyState, starts: Tensor) -> PolicyState:
-        """What the rows remember after whole chunks of time; arguments as in :meth:`evaluate_chunks`."""
-        return self._scan(obs, state, starts)[2]
-
-    def _scan(self, obs: Observation, state: PolicyState, starts: Tensor) -> tuple[Tensor, Tensor, PolicyState]:
-        """What the memories tell actor and critic at each step, ``(T, B, O)`` each, and the state after the last."""
         actor_features, critic_features = self._timed_features(obs, starts.shape)
         actor, actor_state = self.actor_memory.scan(actor_features, state.actor, starts)
-        critic, critic_state = actor.detach(), state.critic
-        if self.critic_memory is not None:
-            critic, critic_state = self.critic_memory.scan(critic_features, state.critic, starts)
-        return actor, critic, PolicyState(actor_state, critic_state)
-
-    def memory_parameters(self) -> list[nn.Parameter]:
-        """The parameters of the memories; without one, the layer in its place does not count."""
-        memories = (self.actor_memory, self.critic_memory)
-        real = [memory for memory in memories if memory is not None and not isinstance(memory, NoMemory)]
-        return [parameter for memory in real for parameter in memory.parameters()]
+        values, critic_state = None, state.critic
+        if critic:
+            critic_output = actor.detach()
+            if self.critic_memory is not None:
+                critic_output, critic_state = self.critic_memory.scan(critic_features, state.critic, starts)
+        log_prob, entropy = self._evaluate(actor.flatten(0, 1), actions.flatten(0, 1))
+        if critic:
+            values = self._values(critic_output.flatten(0, 1)).view(starts.shape)
+        return ChunkEvaluation(
+            values,
+            log_prob.view(starts.shape),
+            None if entropy is None else entropy.view(starts.shape),
+            PolicyState(actor_state, critic_state),
+        )
 
     def _remember(self, obs: Observation, actor: State, starts: Tensor) -> tuple[Tensor, State]:
         features, _ = self._features(obs)
@@ -228,7 +200,7 @@ class MemoryActorCriticPolicy(UpstreamPolicy):
         log_prob = distribution.log_prob(actions)
         return actions.reshape((-1, *(self.action_space.shape or ()))), log_prob
 
-    def _judge(self, memory_output: Tensor, actions: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _evaluate(self, memory_output: Tensor, actions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities and entropies of actions."""
         if isinstance(self.action_dist, CategoricalDistribution):
             log_probs = self._log_probs(memory_output)

@@ -32,6 +32,15 @@ class PolicyState(NamedTuple):
     critic: State  # without values of its own where the critic shares the actor's memory or has none
 
 
+class ChunkEvaluation(NamedTuple):
+    """What a policy says of whole chunks of time."""
+
+    values: Tensor | None  # (T, B); None where they were not asked for
+    log_prob: Tensor  # (T, B), of the actions
+    entropy: Tensor | None  # (T, B); None where there is no closed form
+    state: PolicyState  # after the last step
+
+
 class LstmShape(NamedTuple):
     """What stock sb3-contrib asks ``policy.lstm_actor``, to know the shape of a state."""
 
@@ -64,9 +73,9 @@ class UpstreamPolicy(RecurrentActorCriticPolicy):
 
     @abstractmethod
     def evaluate_chunks(
-        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Values, log-probabilities and entropies of whole chunks of time, each ``(T, B)``."""
+        self, obs: Observation, actions: Tensor, state: PolicyState, starts: Tensor, critic: bool = True
+    ) -> ChunkEvaluation:
+        """Evaluate the actions of whole chunks of time."""
 
     @abstractmethod
     def _remember(self, obs: Observation, actor: State, starts: Tensor) -> tuple[Tensor, State]:
@@ -110,14 +119,15 @@ class UpstreamPolicy(RecurrentActorCriticPolicy):
         def by_sequence(timed: Tensor) -> Tensor:
             return timed.transpose(0, 1).flatten()
 
-        values, log_prob, entropy = self.evaluate_chunks(
+        found = self.evaluate_chunks(
             map_observation(by_time, obs),
             by_time(actions),
             self._from_upstream(lstm_states),
             by_time(episode_starts) > 0.5,
         )
-        entropy = None if entropy is None else by_sequence(entropy)
-        return by_sequence(values).unsqueeze(-1), by_sequence(log_prob), entropy
+        assert found.values is not None
+        entropy = None if found.entropy is None else by_sequence(found.entropy)
+        return by_sequence(found.values).unsqueeze(-1), by_sequence(found.log_prob), entropy
 
     def get_distribution(  # type: ignore[override]
         self, obs: Observation, lstm_states: tuple[Tensor, ...], episode_starts: Tensor

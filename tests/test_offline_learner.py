@@ -65,7 +65,7 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
             start = torch.tensor([row == columns.starts[number]])
             action = torch.as_tensor(columns.actions[[row]])
             timed = {k: v[None] for k, v in obs.items()} if isinstance(obs, dict) else obs[None]
-            _, log_prob, _ = model.policy.evaluate_chunks(timed, action[None], state, start[None])
+            log_prob = model.policy.evaluate_chunks(timed, action[None], state, start[None]).log_prob
             state = model.policy.act(obs, state, start)[3]
             total += [log_prob.item()] if is_real else []
     return -float(np.mean(total))
@@ -105,12 +105,13 @@ def test_streams_are_read_as_one_long_sequence(memory: str) -> None:
     for batch in batches:
         torch.testing.assert_close(batch.starts, torch.as_tensor(twin.sample().times == 0).T)
     policy = other.model.policy
-    log_prob, _, _ = policy.judge_chunks(
+    log_prob = policy.evaluate_chunks(
         torch.cat([batch.observations for batch in batches]),  # type: ignore[misc]
         torch.cat([batch.actions for batch in batches]),
         policy.initial_state(2),
         torch.cat([batch.starts for batch in batches]),
-    )
+        critic=False,
+    ).log_prob
     torch.testing.assert_close(torch.tensor(losses), -log_prob.view(6, -1).mean(1), rtol=1e-4, atol=1e-5)
     windows = learner_of(dataset, OfflinePlan(seq_len=3, batch_size=2, batches="windows"), memory)
     windows.sampler = windows.plan.sampler(dataset, 1)
@@ -131,9 +132,8 @@ def test_the_critic_is_told_what_rewards_will_be_worth_online() -> None:
     unknown = np.isnan(told[3:])
     assert not unknown[: 40 - 21].any() and unknown[40 - 21 :].all() and 0.9**21 > 0.1 > 0.9**22
     batch = learner.batch()
-    _, values, _ = learner.model.policy.judge_chunks(
-        batch.observations, batch.actions, learner.model.policy.initial_state(2), batch.starts, critic=True
-    )
+    policy = learner.model.policy
+    values = policy.evaluate_chunks(batch.observations, batch.actions, policy.initial_state(2), batch.starts).values
     wrong = [
         (values[t, b].item() - batch.returns[t, b].item()) ** 2
         for b in range(2)

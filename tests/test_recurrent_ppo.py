@@ -22,7 +22,7 @@ from rl_larnn.agents.components.checks import check_spaces, choose_seq_len
 from rl_larnn.buffer import ChunkBuffer
 from rl_larnn.memories import MEMORIES
 from rl_larnn.state import map_state, pack, select
-from rl_larnn.upstream import PolicyState
+from rl_larnn.upstream import ChunkEvaluation, PolicyState
 from tests.toy_envs import Breaks, RandomSpaces, RecallFirst
 
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)
@@ -57,9 +57,7 @@ def test_first_minibatches_have_ratio_one(memory: str, mode: str, seq_len: int) 
     assert model.rollout_buffer.starts[1:].any(), "the rollout should hold starts inside its chunks"
     model.policy.set_training_mode(True)
     for chunks in model.rollout_buffer.get(model.batch_size):
-        values, log_prob, _ = model.policy.evaluate_chunks(
-            chunks.observations, chunks.actions, chunks.state, chunks.starts
-        )
+        values, log_prob, _ = model._evaluate(chunks)
         ratio = torch.exp(log_prob - chunks.old_log_prob)
         torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=1e-5)
         torch.testing.assert_close(values, chunks.old_values, rtol=1e-5, atol=1e-5)
@@ -93,7 +91,7 @@ def test_gradients_equal_a_plain_loop(memory: str, mode: str) -> None:
 
     chunked = gradients()
 
-    def plain(obs: Tensor, actions: Tensor, state: PolicyState, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def plain(obs: Tensor, actions: Tensor, state: PolicyState, starts: Tensor) -> ChunkEvaluation:
         rows = []
         for t in range(len(starts)):
             actor_features, critic_features = policy._features(obs[t])
@@ -106,7 +104,7 @@ def test_gradients_equal_a_plain_loop(memory: str, mode: str) -> None:
             distribution = policy._distribution(actor)
             rows.append((policy._values(critic), distribution.log_prob(actions[t]), distribution.entropy()))
         values, log_prob, entropy = (torch.stack(column) for column in zip(*rows, strict=True))
-        return values, log_prob, entropy
+        return ChunkEvaluation(values, log_prob, entropy, state)
 
     policy.evaluate_chunks = plain  # type: ignore[method-assign, assignment]
     for mine, theirs in zip(chunked, gradients(), strict=True):
@@ -177,7 +175,7 @@ def test_time_limits_bootstrap_with_the_memory_of_their_episode(mode: str) -> No
     starts = torch.zeros(limit + 1, 2, dtype=torch.bool)
     actions = torch.zeros(limit + 1, 2, dtype=torch.long)
     with torch.no_grad():
-        values, _, _ = model.policy.evaluate_chunks(whole, actions, model.policy.initial_state(2), starts)
+        values = model.policy.evaluate_chunks(whole, actions, model.policy.initial_state(2), starts).values
     assert recorder.steps[limit - 1][2].all(), "both episodes should be cut at the limit"
     plain = torch.as_tensor(recorder.steps[limit - 1][1])
     torch.testing.assert_close(
@@ -230,11 +228,11 @@ def test_action_spaces(action: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_stored_actions_are_judged_as_when_they_were_chosen(action: str) -> None:
+def test_stored_actions_have_the_log_probability_they_were_chosen_with(action: str) -> None:
     model = agent("gru", random_env(action=ACTIONS[action]))
     collect(model, rollouts=2)
     for chunks in model.rollout_buffer.get(model.batch_size):
-        _, log_prob, _ = model.policy.evaluate_chunks(chunks.observations, chunks.actions, chunks.state, chunks.starts)
+        _, log_prob, _ = model._evaluate(chunks)
         torch.testing.assert_close(log_prob, chunks.old_log_prob, rtol=1e-5, atol=1e-5)
 
 
@@ -395,7 +393,7 @@ def test_whole_numbers_that_were_normalised_are_kept_as_they_were_seen() -> None
     model = agent("gru", VecNormalize(random_env(space)))
     collect(model, rollouts=2)
     for chunks in model.rollout_buffer.get(model.batch_size):
-        _, log_prob, _ = model.policy.evaluate_chunks(chunks.observations, chunks.actions, chunks.state, chunks.starts)
+        _, log_prob, _ = model._evaluate(chunks)
         torch.testing.assert_close(log_prob, chunks.old_log_prob, rtol=1e-5, atol=1e-5)
 
 

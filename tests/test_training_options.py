@@ -1,18 +1,14 @@
-"""All options of training together: as settings of a run, after a resume, and learning a task of recall."""
+"""Options of training as settings of a run, and after a resume."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-from option_cases import agent
-from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import DummyVecEnv
-from toy_envs import RecallFirst
+from option_cases import agent, random_env
 
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.runs.settings_file import load_settings
@@ -20,9 +16,7 @@ from rl_larnn.agents.runs.state import load_checkpoint
 from rl_larnn.agents.training.run import TrainConfig, resume, train
 
 OPTIONS = {
-    "memory_learning_rate": 0.3,
-    "refresh_states": True,
-    "min_entropy": 0.5,
+    "min_advantage_std": 0.05,
     "kickstart_coef": 0.1,
     "horizon": 100,
 }
@@ -42,27 +36,26 @@ def test_options_are_settings_of_a_run(run: Path) -> None:
     choices = load_settings(run).choices()
     assert {key: choices[key] for key in OPTIONS} == OPTIONS
     recipe = json.loads((run / "config.json").read_text())["recipe"]
-    assert recipe["for_memory"]["lstm"]["horizon"] == 100 and recipe["ppo"]["min_entropy"] == 0.5
+    assert recipe["for_memory"]["lstm"]["horizon"] == 100 and recipe["ppo"]["min_advantage_std"] == 0.05
     header = (run / "progress.csv").read_text().splitlines()[0]
-    assert "memory/state_staleness_kl" in header and "train/ent_coef" in header
+    assert "memory/teacher_kl" in header
 
 
 def test_a_run_goes_on_with_its_options(run: Path) -> None:
     session = load_checkpoint(run, load_settings(run))
     model = session.model
     assert isinstance(model, RecurrentPPO)
-    assert (model.memory_learning_rate, model.refresh_states, model.min_entropy) == (0.3, True, 0.5)
-    assert model._entropy_floor == pytest.approx(0.5 * math.log(2))
+    assert model.min_advantage_std == 0.05 and model.teacher is not None
     session.env.close()
     assert resume(run, n_timesteps=128).result.steps == 128
 
 
-def test_recall_is_learned_with_all_options() -> None:
-    """The bit shown three steps ago, as in the test without the options. Seed 0."""
-    env = DummyVecEnv([RecallFirst for _ in range(16)])
-    options: dict[str, Any] = {"memory_learning_rate": 0.5, "refresh_states": True, "min_entropy": 0.05}
-    model = agent("lstm", env, {"hidden_size": 16, "horizon": 8}, learning_rate=3e-3, n_steps=32, batch_size=256,
-                  n_epochs=5, seq_len=8, gamma=0.9, policy_kwargs={"net_arch": []}, **options)  # fmt: skip
-    model.learn(12_000)
-    mean: Any = evaluate_policy(model, DummyVecEnv([RecallFirst for _ in range(5)]), 50, warn=False)[0]
-    assert mean > 0.95
+def test_an_agent_with_a_removed_option_acts_but_does_not_train_on_silently(tmp_path: Path) -> None:
+    model = agent()
+    model.refresh_states = True  # as in archives of earlier revisions
+    model.save(tmp_path / "old")
+    old = RecurrentPPO.load(tmp_path / "old", env=random_env(), device="cpu")
+    old.predict(np.zeros((1, 3), np.float32), episode_start=np.ones(1, bool))
+    with pytest.raises(ValueError, match=r"refresh_states=True, an option that was removed.*refresh_states=False$"):
+        old.learn(24)
+    RecurrentPPO.load(tmp_path / "old", env=random_env(), device="cpu", refresh_states=False).learn(72)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
+
+from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy
 
 #: Chunk length where none is asked for, if n_steps and batch_size allow it.
 DEFAULT_SEQ_LEN = 32
@@ -78,6 +82,56 @@ def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
                 f"{name}={' or '.join(map(str, multiples))}, or seq_len={' or '.join(map(str, sorted(divisors)))}"
             )
     return seq_len
+
+
+def check_options(model: Any) -> None:
+    """Refuse options that are out of range, and spaces that no policy here can read or act in.
+
+    :param model: a RecurrentPPO
+    :raises ValueError: what was expected, and what came
+    """
+    check_spaces(model.observation_space, model.action_space)
+    if not callable(model.kickstart_coef) and not model.kickstart_coef >= 0:
+        raise ValueError(f"kickstart_coef must be at least 0, got {model.kickstart_coef}")
+    if not model.min_advantage_std >= 0:
+        raise ValueError(f"min_advantage_std must be at least 0, got {model.min_advantage_std}")
+    if model.min_advantage_std and not model.normalize_advantage:
+        raise ValueError("min_advantage_std has no effect without normalize_advantage: leave one of them out")
+    for name in ("n_steps", "batch_size", "n_epochs"):
+        value = getattr(model, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    clip_range_vf = model.clip_range_vf
+    if isinstance(clip_range_vf, float | int) and clip_range_vf <= 0:
+        raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {clip_range_vf}")
+
+
+#: Options of earlier revisions that no measurement supported, and the value that means "not used".
+REMOVED_OPTIONS = {"memory_learning_rate": None, "refresh_states": False, "min_entropy": None}
+
+
+def check_removed_options(model: Any) -> None:
+    """:raises ValueError: if an agent of an archive was trained with an option that is gone; it can still act."""
+    for name, unused in REMOVED_OPTIONS.items():
+        if (value := getattr(model, name, unused)) != unused:
+            raise ValueError(
+                f"this agent was trained with {name}={value}, an option that was removed: to train it without, load it "
+                f"with {name}={unused}"
+            )
+
+
+def check_policy(policy: object, observation_space: spaces.Space) -> None:
+    """:raises ValueError: for a policy without a memory, and one that cannot read a Dict where that is observed."""
+    if not isinstance(policy, MemoryActorCriticPolicy):
+        raise ValueError(
+            f"policy must be one of {', '.join(POLICY_ALIASES)} or a subclass of MemoryActorCriticPolicy, "
+            f"got {type(policy).__name__}"
+        )
+    if isinstance(observation_space, spaces.Dict) and isinstance(policy.features_extractor, FlattenExtractor):
+        raise ValueError(
+            "observations are a Dict, which the features extractor of this policy cannot read: take one of "
+            f"{', '.join(name for name in POLICY_ALIASES if name.startswith('MultiInput'))}"
+        )
 
 
 def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:

@@ -1,14 +1,15 @@
-"""Not to forget what was learned before: a penalty on leaving the policy that training begins with.
+"""A penalty on leaving the policy that training begins with.
 
-A policy that comes from data meets a critic that knows nothing of it. Until the critic does, the advantages are mostly
-its errors, scaled to size one, and within a thousand steps PPO may lose all that was imitated. Hence the first policy
-is kept as a teacher. It reads every rollout along, and the loss is larger by
+A policy that was learned from data meets a critic that knows nothing of it. Until the critic does, the advantages are
+mostly its errors, scaled to size one, and within a thousand steps PPO may lose all that was imitated. Hence the first
+policy is kept as a teacher. It reads every rollout, and the loss is larger by
 
     kickstart_coef * mean over steps of (log pi(action) - log teacher(action))^2 / 2
 
 whose gradient estimates that of KL(pi || teacher) from the actions of the rollout (Schulman, "Approximating KL
-divergence", k2). With a coefficient that falls to nothing, the agent may leave its teacher in the end: kickstarting
-(Schmitt et al., 2018, arXiv 1803.03835), here as VPT used it after imitation (Baker et al., 2022, arXiv 2206.11795).
+divergence", estimator k2). With a coefficient that falls to nothing, the agent may leave its teacher in the end:
+kickstarting (Schmitt et al., 2018, arXiv 1803.03835), as VPT used it after imitation (Baker et al., 2022,
+arXiv 2206.11795).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 
 import torch
 from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
-from rl_larnn.buffer import ChunkBuffer
+from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.policies import MemoryActorCriticPolicy
 from rl_larnn.state import leaves
 from rl_larnn.upstream import PolicyState
@@ -29,42 +31,64 @@ from rl_larnn.upstream import PolicyState
 TEACHER = "teacher"
 
 
-def check_coefficient(coefficient: float | Schedule) -> None:
-    """:raises ValueError: for a negative coefficient."""
-    if not callable(coefficient) and not coefficient >= 0:
-        raise ValueError(f"kickstart_coef must be at least 0, got {coefficient}")
+class Teacher:
+    """A frozen policy that reads every rollout.
 
-
-def make_teacher(policy: MemoryActorCriticPolicy) -> MemoryActorCriticPolicy:
-    """A policy like this one, with the same weights, that does not learn."""
-    teacher = type(policy)(**policy._get_constructor_parameters()).to(policy.device)
-    teacher.load_state_dict(policy.state_dict())
-    teacher.set_training_mode(False)
-    return teacher.requires_grad_(False)
-
-
-def judge_rollout(
-    teacher: MemoryActorCriticPolicy, buffer: ChunkBuffer, state: PolicyState | None
-) -> tuple[PolicyState, float]:
-    """Fill in the teacher's log-probabilities of what was done.
-
-    :param state: what the teacher remembers of the steps before the rollout; None: there were none
-    :return: what it remembers after the rollout, and an estimate of KL(pi || teacher) in nats per step
+    :param policy: the policy to copy
+    :param coefficient: weight of the penalty, by remaining progress
     """
-    if state is None or len(leaves(state)[0]) != buffer.n_envs:
-        state = teacher.initial_state(buffer.n_envs)
-    judged = []
-    with torch.no_grad():
-        for observations, actions, starts in buffer.stretches():
-            log_prob, _, state = teacher.judge_chunks(observations, actions, state, starts)
-            judged.append(log_prob)
-    torch.cat(judged, out=buffer.teacher_log_probs)
-    log_ratio = buffer.teacher_log_probs - buffer.log_probs
-    return state, (log_ratio.exp() - 1 - log_ratio).mean().item()  # k3, as for train/approx_kl
+
+    def __init__(self, policy: MemoryActorCriticPolicy, coefficient: float | Schedule) -> None:
+        self.policy = type(policy)(**policy._get_constructor_parameters()).to(policy.device)
+        self.policy.load_state_dict(policy.state_dict())
+        self.policy.set_training_mode(False)
+        self.policy.requires_grad_(False)
+        self.coefficient = FloatSchedule(coefficient)
+        self.weight = 0.0  # the coefficient of the present update
+        self.state: PolicyState | None = None  # the memory after the last rollout
+        self.log_probs = torch.zeros(0)  # (L, chunks) of the rollout's actions
+
+    def read_rollout(self, buffer: ChunkBuffer) -> float:
+        """Compute the log-probabilities of the rollout's actions.
+
+        :return: an estimate of KL(pi || teacher) in nats per step
+        """
+        state = self.state
+        if state is None or len(leaves(state)[0]) != buffer.n_envs:
+            state = self.policy.initial_state(buffer.n_envs)
+        chunks = []
+        with torch.no_grad():
+            for observations, actions, starts in buffer.time_chunks():
+                found = self.policy.evaluate_chunks(observations, actions, state, starts, critic=False)
+                state = found.state
+                chunks.append(found.log_prob)
+        self.state, log_probs = state, torch.cat(chunks)
+        self.log_probs = buffer.by_chunk(log_probs)
+        log_ratio = log_probs - buffer.log_probs
+        return (log_ratio.exp() - 1 - log_ratio).mean().item()  # estimator k3, as for train/approx_kl
+
+    def begin_update(self, progress_remaining: float) -> None:
+        """Set the weight of the penalty for the coming update."""
+        self.weight = self.coefficient(progress_remaining)
+
+    def penalty(self, log_prob: Tensor, chunks: Chunks) -> Tensor:
+        """What is added to the loss of a minibatch.
+
+        :param log_prob: ``(L, B)``, of the policy that learns
+        """
+        return self.weight * divergence_loss(log_prob, self.log_probs.index_select(1, chunks.numbers))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights of the policy, as archives hold them."""
+        return self.policy.state_dict()
+
+    def load_state_dict(self, weights: Mapping[str, Any], strict: bool = True) -> Any:
+        """Set the weights of the policy."""
+        return self.policy.load_state_dict(weights, strict)
 
 
 def divergence_loss(log_prob: Tensor, teacher_log_prob: Tensor) -> Tensor:
-    """Half the mean square of the difference of log-probabilities of any shape: k2."""
+    """Half the mean square of the difference of log-probabilities of any shape: estimator k2."""
     return 0.5 * (log_prob - teacher_log_prob).square().mean()
 
 

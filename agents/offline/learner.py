@@ -110,11 +110,10 @@ class OfflineLearner:
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         policy, critic = self.model.policy, batch.returns is not None
         state = policy.initial_state(batch.starts.shape[1]) if self.state is None else self.state
-        log_prob, values, after = policy.judge_chunks(
-            batch.observations, batch.actions, state, batch.starts, critic=critic
-        )
+        found = policy.evaluate_chunks(batch.observations, batch.actions, state, batch.starts, critic=critic)
+        log_prob, values = found.log_prob, found.values
         if self.plan.batches == "streams":
-            self.state = detach(after)
+            self.state = detach(found.state)
         loss = -(log_prob * batch.mask).sum() / batch.mask.sum()
         record = {"train/imitation_loss": loss.detach()}
         if batch.returns is not None and values is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rl_larnn.errors import UserError
 from rl_larnn.agents.runs.folder import refuse_no_folder
+from rl_larnn.errors import UserError
 from rl_larnn.files import replace_folder
 
 STATE = "state.json"

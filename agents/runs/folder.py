@@ -6,15 +6,10 @@ A run folder holds ``config.json``, ``progress.csv``, TensorBoard events, ``chec
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from rl_larnn.errors import UserError
 from rl_larnn.files import locked, read_json
@@ -107,5 +102,3 @@ def training_alone(folder: Path) -> Iterator[None]:
     """
     with locked(folder / _LOCK, f"another process is training the run {folder}: wait for it, or stop it"):
         yield
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl_larnn.agents.runs.folder import CONFIG, OFFLINE, refuse_no_folder
-from rl_larnn.files import read_json
 from rl_larnn.agents.settings.config import BegunWith, Settings
 from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import read_json
 
 
 def load_settings(folder: Path) -> Settings:

@@ -12,13 +12,13 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint, replace_checkpoint
-from rl_larnn.agents.settings.config import Settings
-from rl_larnn.agents.settings.environments import load_normalization, make_environments
-from rl_larnn.errors import UserError, one_line
-from rl_larnn.agents.settings.models import load_model
+from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.progress import Progress
 from rl_larnn.agents.runs.randomness import derived_seed, restore_generators, save_generators
-from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
+from rl_larnn.agents.settings.config import Settings
+from rl_larnn.agents.settings.environments import load_normalization, make_environments
+from rl_larnn.agents.settings.models import load_model
+from rl_larnn.errors import UserError, one_line
 from rl_larnn.files import read_json, replacing
 
 

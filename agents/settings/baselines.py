@@ -20,9 +20,6 @@ from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 _OURS = {
     "seq_len",
     "critic_memory",
-    "memory_learning_rate",
-    "refresh_states",
-    "min_entropy",
     "min_advantage_std",
     "kickstart_coef",
 }

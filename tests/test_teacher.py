@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from torch import Tensor
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.components.teacher import divergence_loss, judge_rollout, make_teacher
+from rl_larnn.agents.components.teacher import Teacher, divergence_loss
 from rl_larnn.memories import MEMORIES
 from rl_larnn.policies import MemoryActorCriticPolicy
 
@@ -47,12 +47,11 @@ def test_an_agent_that_has_not_learned_is_its_own_teacher(memory: str, action: s
     model = rollout(memory, action, kickstart_coef=1.0)
     buffer = model.rollout_buffer
     assert buffer.starts[1:].any() and not buffer.starts[0].all()
-    torch.testing.assert_close(buffer.teacher_log_probs, buffer.log_probs, rtol=1e-4, atol=1e-4)
+    assert model.teacher is not None
+    torch.testing.assert_close(model.teacher.log_probs, buffer.by_chunk(buffer.log_probs), rtol=1e-4, atol=1e-4)
     assert model.logger.name_to_value["memory/teacher_kl"] == pytest.approx(0, abs=1e-6)
-    assert model._teacher_state is not None and model._last_state is not None
-    for found, expected in zip(
-        comparable(model._teacher_state.actor), comparable(model._last_state.actor), strict=True
-    ):
+    assert model.teacher.state is not None and model._last_state is not None
+    for found, expected in zip(comparable(model.teacher.state.actor), comparable(model._last_state.actor), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -60,21 +59,32 @@ def test_an_agent_that_has_not_learned_is_its_own_teacher(memory: str, action: s
 def test_a_teacher_reads_along_with_weights_of_its_own(memory: str) -> None:
     """Its log-probabilities are those of a walk, step by step, and the divergence is their k3."""
     model = rollout(memory)
-    buffer, teacher = model.rollout_buffer, make_teacher(model.policy)
-    assert_identical(weights(teacher), weights(model.policy))
+    buffer, teacher = model.rollout_buffer, Teacher(model.policy, 1.0)
+    assert_identical(weights(teacher.policy), weights(model.policy))
     generator = torch.Generator().manual_seed(3)
-    for parameter in teacher.parameters():
+    for parameter in teacher.policy.parameters():
         parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
-    _, far = judge_rollout(teacher, buffer, None)
-    state, walked = teacher.initial_state(3), []
+    far = teacher.read_rollout(buffer)
+    state, walked = teacher.policy.initial_state(3), []
     for step in range(24):
         one = slice(step, step + 1)
         seen, done, starts = buffer.observations[one], buffer.actions[one], buffer.starts[one]  # type: ignore[index]
-        walked.append(teacher.judge_chunks(seen, done, state, starts)[0])
-        state = teacher.act(buffer.observations[step], state, buffer.starts[step])[3]  # type: ignore[index]
-    torch.testing.assert_close(buffer.teacher_log_probs, torch.cat(walked), rtol=1e-4, atol=1e-4)
-    ratio = torch.exp(buffer.teacher_log_probs - buffer.log_probs)
+        walked.append(teacher.policy.evaluate_chunks(seen, done, state, starts).log_prob)
+        state = teacher.policy.act(buffer.observations[step], state, buffer.starts[step])[3]  # type: ignore[index]
+    walked = torch.cat(walked)
+    torch.testing.assert_close(teacher.log_probs, buffer.by_chunk(walked), rtol=1e-4, atol=1e-4)
+    ratio = torch.exp(walked - buffer.log_probs)
     assert far == pytest.approx((ratio - 1 - ratio.log()).mean().item(), rel=1e-4) and far > 1e-4
+
+
+def test_each_minibatch_gets_the_log_probabilities_of_its_own_steps() -> None:
+    model = rollout(kickstart_coef=1.0)
+    teacher, buffer = model.teacher, model.rollout_buffer
+    assert teacher is not None
+    teacher.log_probs = buffer.by_chunk(buffer.log_probs) - 2.0
+    teacher.begin_update(1.0)
+    for chunks in buffer.get(24):
+        torch.testing.assert_close(teacher.penalty(chunks.old_log_prob, chunks).item(), 2.0)
 
 
 def test_the_loss_has_the_gradient_of_the_divergence() -> None:
@@ -100,8 +110,8 @@ def test_a_large_coefficient_keeps_the_policy_where_it_was() -> None:
         begun = weights(model.policy)
         model.learn(24 * 3 * 10)
         assert model.teacher is not None
-        assert_identical(weights(model.teacher), begun)
-        assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+        assert_identical(weights(model.teacher.policy), begun)
+        assert not any(parameter.requires_grad for parameter in model.teacher.policy.parameters())
         collect(model, 1)
         far[coefficient] = model.logger.name_to_value["memory/teacher_kl"]
     assert 30 * far[30.0] < far[1e-9], far
@@ -133,12 +143,12 @@ def test_archives_hold_the_teacher(tmp_path: Path) -> None:
     model.save(tmp_path / "with")
     loaded = RecurrentPPO.load(tmp_path / "with", env=random_env(), device="cpu")
     assert loaded.teacher is not None
-    assert_identical(weights(loaded.teacher), begun)
+    assert_identical(weights(loaded.teacher.policy), begun)
     loaded.learn(200, reset_num_timesteps=False)
-    assert_identical(weights(loaded.teacher), begun)
+    assert_identical(weights(loaded.teacher.policy), begun)
     trained = weights(loaded.policy)
     loaded.learn(200)  # another training, which begins with what it is by now
-    assert_identical(weights(loaded.teacher), trained)
+    assert_identical(weights(loaded.teacher.policy), trained)
 
 
 def test_archives_are_read_with_and_without(tmp_path: Path) -> None:
@@ -149,7 +159,7 @@ def test_archives_are_read_with_and_without(tmp_path: Path) -> None:
     taught.save(tmp_path / "taught")
     loaded = RecurrentPPO.load(tmp_path / "plain", device="cpu", kickstart_coef=1.0)
     assert loaded.teacher is not None
-    assert_identical(weights(loaded.teacher), weights(plain.policy))
+    assert_identical(weights(loaded.teacher.policy), weights(plain.policy))
     assert RecurrentPPO.load(tmp_path / "taught", device="cpu", kickstart_coef=0.0).teacher is None
     plain.set_parameters(str(tmp_path / "taught"), device="cpu")
     assert_identical(weights(plain.policy), weights(taught.policy))
