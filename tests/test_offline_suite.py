@@ -11,6 +11,7 @@ import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig
 from rl_larnn.agents.behaviours.config import find_stage
+from rl_larnn.agents.reporting.csv_rows import read_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import offline_run as runner
 from rl_larnn.agents.suites.job import execute
@@ -18,7 +19,7 @@ from rl_larnn.agents.suites.offline_jobs import OFFLINE_CONTENDERS, OfflineJob, 
 from rl_larnn.agents.suites.offline_page import summary, write_offline_page
 from rl_larnn.agents.suites.offline_run import run_offline_suite
 from rl_larnn.agents.suites.offline_sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
-from rl_larnn.agents.suites.records import RESULTS, read_rows
+from rl_larnn.agents.suites.records import RESULTS
 from rl_larnn.agents.suites.tables import MISSING
 from rl_larnn.envs.datasets import DatasetError, local_ids
 from rl_larnn.errors import UserError

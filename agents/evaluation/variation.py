@@ -12,9 +12,9 @@ import numpy as np
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
+from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.settings.values import format_value
-from rl_larnn.agents.suites.records import read_rows, write_rows
 from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
 from rl_larnn.files import replacing

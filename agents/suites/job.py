@@ -11,10 +11,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rl_larnn.agents.reporting.csv_rows import Row
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.provenance import origin
-from rl_larnn.agents.suites.records import Row, other_rows
+from rl_larnn.agents.suites.records import other_rows
 from rl_larnn.errors import Interrupted, UserError, one_line
 from rl_larnn.files import read_json, replacing, write_json
 

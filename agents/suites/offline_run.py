@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rl_larnn.agents.reporting.csv_rows import write_rows
 from rl_larnn.agents.runs.folder import CONFIG
 from rl_larnn.agents.suites.job import Job, earlier_rows
 from rl_larnn.agents.suites.local import run_locally
 from rl_larnn.agents.suites.offline_jobs import OfflineJob, OfflineRecord, record_of
-from rl_larnn.agents.suites.records import RESULTS, write_rows
+from rl_larnn.agents.suites.records import RESULTS
 from rl_larnn.agents.suites.run import only_one
 from rl_larnn.agents.training.offline_state import load_settings
 from rl_larnn.errors import UserError

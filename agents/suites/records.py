@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import astuple, dataclass, fields
-from itertools import pairwise
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
+from rl_larnn.agents.reporting.csv_rows import Row, read_rows, write_rows
 from rl_larnn.errors import UserError
-from rl_larnn.files import replacing
 
 RESULTS = "results.csv"
 CURVES = "curves.csv"
@@ -86,18 +84,6 @@ class CurvePoint:
         return self.task, self.memory, self.seed, self.steps
 
 
-class Keyed(Protocol):
-    """A dataclass of text and numbers, which says what tells its rows apart."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def key(self) -> tuple[Any, ...]: ...
-
-
-Row = TypeVar("Row", bound=Keyed)
-
-
 def write_results(path: Path, records: Iterable[RunRecord]) -> None:
     """Write the runs, sorted by task, memory and seed; the file is replaced whole or not at all.
 
@@ -133,86 +119,7 @@ def other_rows(path: Path, kind: type[Row], keys: Collection[tuple[Any, ...]]) -
     return [row for row in rows if not any(row.key[: len(key)] == key for key in keys)]
 
 
-#: How the text of a cell becomes a value of the annotated type.
-_PARSERS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "str": ("text", str),
-    "int": ("a whole number", int),
-    "float": ("a number", float),
-    "int | None": ("a whole number or nothing", lambda text: int(text) if text else None),
-    "float | None": ("a number or nothing", lambda text: float(text) if text else None),
-}
-
-
 def _refuse_infinite(**numbers: float | None) -> None:
     for name, number in numbers.items():
         if number is not None and not math.isfinite(number):
             raise UserError(f"expected a finite {name}, got {number}")
-
-
-def _columns(kind: type[Row]) -> list[str]:
-    return [field.name for field in fields(kind)]
-
-
-def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write a table, sorted by the rows' keys; the file is replaced whole or not at all.
-
-    :param kind: the dataclass, whose fields are the columns
-    :raises UserError: if one key is there twice
-    """
-    ordered = _unique(path, rows)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_columns(kind))
-        writer.writerows([_cell(value) for value in astuple(row)] for row in ordered)
-
-
-def _cell(value: Any) -> Any:
-    # One row per line, so that two files can be merged by hand.
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of such a table, sorted.
-
-    :raises UserError: if the file is missing or damaged, or holds one key twice
-    """
-    columns = _columns(kind)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file, strict=True)
-            found = next(lines, [])
-            if found != columns:
-                got = ", ".join(found) or "nothing"
-                raise UserError(f"cannot read {path}: expected the columns {', '.join(columns)}, got {got}")
-            # A file appended to another brings its header along.
-            rows = [_parse(path, lines.line_num, kind, cells) for cells in lines if cells and cells != columns]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: expected CSV in UTF-8, got a damaged file ({error})") from error
-    return _unique(path, rows)
-
-
-def _parse(path: Path, line: int, kind: type[Row], cells: list[str]) -> Row:
-    place = f"{path}, line {line}"
-    if len(cells) != len(fields(kind)):
-        raise UserError(f"{place}: expected {len(fields(kind))} columns, got {len(cells)}")
-    values = []
-    for field, text in zip(fields(kind), cells, strict=True):
-        expected, parse = _PARSERS[str(field.type)]
-        try:
-            values.append(parse(text))
-        except ValueError as error:
-            raise UserError(f"{place}, column {field.name}: expected {expected}, got {text!r}") from error
-    try:
-        return kind(*values)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from error
-
-
-def _unique(path: Path, rows: Iterable[Row]) -> list[Row]:
-    ordered = sorted(rows, key=lambda row: row.key)
-    for row, following in pairwise(ordered):
-        if row.key == following.key:
-            raise UserError(f"{path}: expected one row for {', '.join(map(str, row.key))}, got two; remove one")
-    return ordered
