@@ -8,9 +8,9 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from rl_larnn.envs.task import Task
-from rl_larnn.envs.tasks import cards, cartpole, masked_control, memory_maze, mujoco, popgym_control, tmaze_rows
+from rl_larnn.envs.tasks import cards, cartpole, masked_control, minigrid_memory, mujoco, popgym_control, tmaze
 
-_FAMILIES = (masked_control, cartpole, tmaze_rows, cards, popgym_control, memory_maze, mujoco)
+_FAMILIES = (masked_control, cartpole, tmaze, cards, popgym_control, minigrid_memory, mujoco)
 
 TASKS: dict[str, Task] = {task.id: task for family in _FAMILIES for task in family.TASKS}
 """Every task by its id."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.envs.registration import WrapperSpec
 
-from rl_larnn.envs.sources import Source
+from rl_larnn.envs.bounds.sources import Source
 
 
 @dataclass(frozen=True)

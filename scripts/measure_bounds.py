@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from command_line import Parser, script, typed
 from rl_larnn.envs import TASKS, find_task, resolve_id
-from rl_larnn.envs.floor import SearchSettings, find_floor, random_score
-from rl_larnn.envs.measure import ROUNDING, STANDARD_ERRORS, Check, check, pending, steps_of
-from rl_larnn.envs.memoryless import FAMILIES
+from rl_larnn.envs.bounds.floor import SearchSettings, find_floor, random_score
+from rl_larnn.envs.bounds.measure import ROUNDING, STANDARD_ERRORS, Check, check, pending, steps_of
+from rl_larnn.envs.bounds.memoryless import FAMILIES
 
 QUICK = SearchSettings(generations=4, population=8, elite=3, episodes=2, restarts=1, evaluation_episodes=20)
 

@@ -16,7 +16,7 @@ from rl_larnn.agents.certificate.intervals import Interval, quantile
 from rl_larnn.agents.certificate.references import References, find_references
 from rl_larnn.agents.certificate.verdict import find_gain
 from rl_larnn.envs import FirstStepFlag, MaskObservation, PreviousAction
-from rl_larnn.envs.sources import Known
+from rl_larnn.envs.bounds.sources import Known
 from rl_larnn.envs.task import Bound
 from rl_larnn.errors import UserError
 from tests.certificate_cases import Echo, side_by_side

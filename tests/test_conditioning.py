@@ -17,8 +17,8 @@ from rl_larnn.agents.offline.seen import as_seen
 from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs import ReturnToGo, StepNumber
-from rl_larnn.envs.cues import action_cues
 from rl_larnn.envs.datasets import WindowSampler, returns_to_go
+from rl_larnn.envs.wrappers.cues import action_cues
 from tests.dataset_cases import IMAGE, PUSHES, TORQUES, VECTOR, Replay, random_dataset
 
 

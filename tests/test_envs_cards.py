@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_larnn.envs import TASKS, PreviousAction, exact, make
-from rl_larnn.envs.rollouts import Score
+from rl_larnn.envs import TASKS, PreviousAction, make
+from rl_larnn.envs.bounds import card_games
+from rl_larnn.envs.bounds.rollouts import Score
 from rl_larnn.envs.tasks import cards
 
 pytest.importorskip("popgym")
@@ -102,7 +103,10 @@ def test_higher_lower_with_and_without_counting() -> None:
         rank = higher(seen[-1])
         return 0 if left[rank + 1 :].sum() >= left[:rank].sum() else 1
 
-    for player, expected in ((memoryless, exact.higher_lower_floor()), (counting, exact.higher_lower_ceiling())):
+    for player, expected in (
+        (memoryless, card_games.higher_lower_floor()),
+        (counting, card_games.higher_lower_ceiling()),
+    ):
         score = play("HigherLowerEasy-v0", player, 150)
         assert abs(score.mean - expected) < 4 * score.standard_error < 0.05
 

@@ -10,9 +10,9 @@ import pytest
 from gymnasium import spaces
 
 from rl_larnn.envs import TASKS
-from rl_larnn.envs.floor import SearchSettings, find_floor, random_score
-from rl_larnn.envs.memoryless import FAMILIES, Family
-from rl_larnn.envs.rollouts import Rollouts, Score
+from rl_larnn.envs.bounds.floor import SearchSettings, find_floor, random_score
+from rl_larnn.envs.bounds.memoryless import FAMILIES, Family
+from rl_larnn.envs.bounds.rollouts import Rollouts, Score
 
 SMALL = SearchSettings(generations=6, population=16, elite=4, episodes=6, restarts=1, evaluation_episodes=40)
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)

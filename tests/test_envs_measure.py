@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-from rl_larnn.envs import TASKS, Bound, measure
-from rl_larnn.envs.measure import Check, check, pending, steps_of
-from rl_larnn.envs.rollouts import Score
-from rl_larnn.envs.sources import Calculated, Cited, Known, RandomPlay, Search, SearchSettings
+from rl_larnn.envs import TASKS, Bound
+from rl_larnn.envs.bounds import measure
+from rl_larnn.envs.bounds.measure import Check, check, pending, steps_of
+from rl_larnn.envs.bounds.rollouts import Score
+from rl_larnn.envs.bounds.sources import Calculated, Cited, Known, RandomPlay, Search, SearchSettings
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "measure_bounds.py"
 CARTPOLE = TASKS["CartPole-POMDP-v0"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rl_larnn.envs import make
-from rl_larnn.envs.rollouts import Score
-from rl_larnn.envs.tabular import LOST, WON, Game, _slope, best_table, random_score, table_score, visible_score
+from rl_larnn.envs.bounds.rollouts import Score
+from rl_larnn.envs.bounds.tabular import LOST, WON, Game, _slope, best_table, random_score, table_score, visible_score
 
 #: Two states that look the same; action 0 wins in the first and loses in the second, action 1 the other way round,
 #: action 2 goes to a third state, which looks different and from which action 0 leads to the first.
@@ -58,7 +58,7 @@ def test_memory_as_tables_is_minigrid() -> None:
     pytest.importorskip("minigrid")
     from minigrid.core.constants import OBJECT_TO_IDX
 
-    from rl_larnn.envs.tasks.memory_table import KINDS, explore
+    from rl_larnn.envs.bounds.minigrid_memory import KINDS, explore
 
     assert KINDS == tuple(OBJECT_TO_IDX[name] for name in ("unseen", "empty", "wall", "key", "ball"))
     game, views = explore(7)

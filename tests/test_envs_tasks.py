@@ -20,8 +20,8 @@ from stable_baselines3.common.env_util import make_vec_env
 import rl_larnn.envs
 import rl_larnn.envs.optional
 from rl_larnn.envs import TASKS, Task, make
-from rl_larnn.envs.floor import random_score
-from rl_larnn.envs.sources import Calculated, Cited, RandomPlay, Search
+from rl_larnn.envs.bounds.floor import random_score
+from rl_larnn.envs.bounds.sources import Calculated, Cited, RandomPlay, Search
 from rl_larnn.envs.tasks import masked_control
 
 PACKAGES = {

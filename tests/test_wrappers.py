@@ -7,10 +7,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.utils.env_checker import data_equivalence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_larnn import envs
 from rl_larnn.envs import (
     FirstStepFlag,
     FlickerObservation,
@@ -415,3 +417,18 @@ def test_state_part_by_hand() -> None:
     assert StatePart(base, "qvel").observation(value).tolist() == [2, 3, 4]
     with pytest.raises(ValueError, match="expected one of qpos, qvel, cfrc_ext, got 'qacc'"):
         StatePart(base, "qacc")
+
+
+@pytest.mark.parametrize(
+    "name", ["conditioning:ReturnToGo", "corruption:MaskObservation", "cues:PreviousAction", "reshaping:StatePart"]
+)
+def test_specs_that_name_a_former_module_still_load(name: str) -> None:
+    module, _, wrapper = name.partition(":")
+    assert load_env_creator(f"rl_larnn.envs.{name}") is getattr(envs, wrapper)
+    assert getattr(envs, wrapper).__module__ == f"rl_larnn.envs.wrappers.{module}"
+
+
+def test_a_stored_spec_of_an_earlier_revision_makes_the_same_environment() -> None:
+    stored = gym.spec("CartPole-POMDP-v0").to_json().replace("envs.wrappers.corruption", "envs.corruption")
+    assert "rl_larnn.envs.corruption:MaskObservation" in stored
+    assert gym.make(EnvSpec.from_json(stored)).observation_space.shape == (2,)

@@ -10,7 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.envs import TASKS, find_task
-from rl_larnn.envs.sources import Known
+from rl_larnn.envs.bounds.sources import Known
 from rl_larnn.envs.task import Bound, Task
 
 #: What wrappers show beside the task's own observation, in words.

@@ -1,4 +1,4 @@
-"""The cross-entropy search of :mod:`rl_larnn.envs.floor`, on the very observations of an agent.
+"""The cross-entropy search of :mod:`rl_larnn.envs.bounds.floor`, on the very observations of an agent.
 
 Letters: P policies, D parameters of one.
 """
@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_larnn.agents.certificate.contenders import FramePolicy
 from rl_larnn.agents.certificate.episodes import play
 from rl_larnn.agents.certificate.inputs import Frames, flat_width
-from rl_larnn.envs.memoryless import FAMILIES, Family
+from rl_larnn.envs.bounds.memoryless import FAMILIES, Family
 
 #: Policies of a generation, how many of them shape the next, episodes on which each is judged.
 POPULATION, ELITE, EPISODES = 32, 6, 2
@@ -45,7 +45,7 @@ def searchable(env: VecEnv) -> bool:
 def search(env: VecEnv, name: str, steps: int, seed: int) -> list[FramePolicy]:
     """The finalists of one search: the mean of the last generation and the best of all that were tried.
 
-    :param name: of a family of :data:`rl_larnn.envs.memoryless.FAMILIES`
+    :param name: of a family of :data:`rl_larnn.envs.bounds.memoryless.FAMILIES`
     :param steps: environment steps after which no further generation begins
     """
     family, frames = FAMILIES[name], Frames(env.observation_space, 1)

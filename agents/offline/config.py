@@ -18,7 +18,6 @@ from rl_larnn.agents.settings.environments import check_environment
 from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
-from rl_larnn.envs.cues import action_cue_space
 from rl_larnn.envs.datasets import (
     Dataset,
     DatasetError,
@@ -33,6 +32,7 @@ from rl_larnn.envs.datasets import (
     with_spaces_of,
 )
 from rl_larnn.envs.spaces import is_vector
+from rl_larnn.envs.wrappers.cues import action_cue_space
 from rl_larnn.errors import UserError
 from rl_larnn.memory import Memory
 

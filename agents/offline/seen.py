@@ -11,9 +11,9 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents.settings.recipes import Recipe
-from rl_larnn.envs.cues import action_cue_space, action_cues
 from rl_larnn.envs.datasets import Dataset, Windows, windows_of
-from rl_larnn.envs.joining import join, joined_space
+from rl_larnn.envs.wrappers.cues import action_cue_space, action_cues
+from rl_larnn.envs.wrappers.joining import join, joined_space
 
 #: Steps of a dataset that are looked at together.
 _SLICE = 4096

@@ -11,19 +11,19 @@ from rl_larnn.envs.datasets.checks import (
 )
 from rl_larnn.envs.datasets.collecting import Amount, collect, episode_seed
 from rl_larnn.envs.datasets.columns import Columns
-from rl_larnn.envs.datasets.d4rl import load_d4rl, with_spaces_of
 from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError
 from rl_larnn.envs.datasets.loading import is_file, load_dataset
-from rl_larnn.envs.datasets.minari_ids import dataset_folder, local_ids, refuse_existing
-from rl_larnn.envs.datasets.minari_reader import read_minari, read_record
+from rl_larnn.envs.datasets.masking import Mask, mask_of
+from rl_larnn.envs.datasets.minari_store import dataset_folder, local_ids, refuse_existing
 from rl_larnn.envs.datasets.minari_writer import store_minari
+from rl_larnn.envs.datasets.readers.d4rl import load_d4rl, with_spaces_of
+from rl_larnn.envs.datasets.readers.minari import read_minari, read_record
 from rl_larnn.envs.datasets.recorder import Recorder
 from rl_larnn.envs.datasets.samplers import EpisodeSampler, Sampler, StreamSampler, WindowSampler
 from rl_larnn.envs.datasets.scores import D4RL_LOCOMOTION, References, normalized_score, returns_to_go
 from rl_larnn.envs.datasets.scripted import scripted_behaviour
-from rl_larnn.envs.datasets.twins import Mask, mask_of
 from rl_larnn.envs.datasets.windows import Windows, episode_batches, windows_of
 
 __all__ = [

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from rl_larnn.envs.datasets.columns import Columns
-from rl_larnn.envs.datasets.d4rl import step_limit
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError, require
 from rl_larnn.envs.datasets.loading import is_file, load_dataset, resolve_dataset
-from rl_larnn.envs.datasets.minari_ids import dataset_folder
+from rl_larnn.envs.datasets.minari_store import dataset_folder
+from rl_larnn.envs.datasets.readers.d4rl import step_limit
 from rl_larnn.envs.datasets.scores import References
 from rl_larnn.errors import one_line
 

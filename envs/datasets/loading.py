@@ -3,11 +3,11 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from rl_larnn.envs.datasets.d4rl import load_d4rl
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError
-from rl_larnn.envs.datasets.minari_ids import dataset_folder, local_ids, parse_id
-from rl_larnn.envs.datasets.minari_reader import read_minari
+from rl_larnn.envs.datasets.minari_store import dataset_folder, local_ids, parse_id
+from rl_larnn.envs.datasets.readers.d4rl import load_d4rl
+from rl_larnn.envs.datasets.readers.minari import read_minari
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
 from rl_larnn.envs.ids import UnknownEnvironmentError, resolve_id
 

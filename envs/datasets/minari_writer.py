@@ -20,7 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError, require
-from rl_larnn.envs.datasets.minari_ids import RECORD, dataset_folder, parse_id, refuse_existing
+from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, parse_id, refuse_existing
 
 
 def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None = None) -> Path:

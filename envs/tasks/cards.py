@@ -10,8 +10,8 @@ Source: Morad et al., POPGym: Benchmarking Partially Observable Reinforcement Le
 from collections.abc import Mapping
 from typing import Any
 
-from rl_larnn.envs import exact
-from rl_larnn.envs.sources import Calculated, Known
+from rl_larnn.envs.bounds import card_games
+from rl_larnn.envs.bounds.sources import Calculated, Known
 from rl_larnn.envs.task import Bound, Task
 from rl_larnn.envs.wrappers import FirstStepFlag, HideInfo, VectorObservation
 
@@ -19,7 +19,7 @@ _CUES = (VectorObservation.wrapper_spec(), FirstStepFlag.wrapper_spec())
 _PERFECT = Bound(1.0, Known("every answer is right"))
 _SUITS = "suit of the card on view, one-hot: spade; diamond; club; heart"
 _FLAG = "1 at the first step, else 0"
-_GUESS = Bound(-0.5, Calculated(exact.uniform_guess, {"answers": 4}))
+_GUESS = Bound(-0.5, Calculated(card_games.uniform_guess, {"answers": 4}))
 
 
 def _game(id: str, path: str, **row: Any) -> Task:
@@ -39,7 +39,7 @@ def _repeat_first(level: str, decks: int, floor: float) -> Task:
         f"RepeatFirst{level}-v0",
         f"popgym.envs.repeat_first:RepeatFirst{level}",
         max_episode_steps=steps,
-        floor=Bound(floor, Calculated(exact.repeat_first_floor, {"decks": decks})),
+        floor=Bound(floor, Calculated(card_games.repeat_first_floor, {"decks": decks})),
         observation=f"{_SUITS}; {_FLAG}",
         action="0 to 3: the suit of the first card",
         reward=f"1/{steps} for the right suit, -1/{steps} for another, at every step",
@@ -52,7 +52,7 @@ def _repeat_previous(level: str, decks: int, k: int, floor: float) -> Task:
         f"RepeatPrevious{level}-v0",
         f"popgym.envs.repeat_previous:RepeatPrevious{level}",
         max_episode_steps=52 * decks - 1,
-        floor=Bound(floor, Calculated(exact.repeat_previous_floor, {"decks": decks})),
+        floor=Bound(floor, Calculated(card_games.repeat_previous_floor, {"decks": decks})),
         observation=f"{_SUITS}; {_FLAG}",
         action=f"0 to 3: the suit of the card {k - 1} steps ago",
         reward=f"1/{answers} for the right suit, -1/{answers} for another, from step {k} on; 0 before",
@@ -65,7 +65,7 @@ def _autoencode(name: str, cards: int, floor: float, path: str, kwargs: Mapping[
         path,
         kwargs=kwargs,
         max_episode_steps=2 * cards - 1,
-        floor=Bound(floor, Calculated(exact.autoencode_floor, {"cards": cards})),
+        floor=Bound(floor, Calculated(card_games.autoencode_floor, {"cards": cards})),
         observation=f"1 while reciting; 1 while watching; {_SUITS}; {_FLAG}",
         action="0 to 3: the suit, the last card first; without meaning while watching",
         reward=f"1/{cards} for the right suit, -1/{cards} for another, while reciting",
@@ -83,8 +83,8 @@ _COUNT_RECALL = _game(
     "popgym.envs.count_recall:CountRecallEasy",
     wrappers=(HideInfo.wrapper_spec(), *_CUES),  # popgym tells the counts in the info
     max_episode_steps=51,
-    random=Bound(-0.9259, Calculated(exact.uniform_guess, {"answers": 27})),
-    floor=Bound(-0.8838, Calculated(exact.count_recall_floor)),
+    random=Bound(-0.9259, Calculated(card_games.uniform_guess, {"answers": 27})),
+    floor=Bound(-0.8838, Calculated(card_games.count_recall_floor)),
     observation=f"colour of the card on view, one-hot: black; red; colour asked for, one-hot: black; red; {_FLAG}",
     action="0 to 26: how many cards of the colour asked for have been dealt so far, the one on view included",
     reward="1/51 for the right number, -1/51 for another, at every step",
@@ -96,9 +96,9 @@ _HIGHER_LOWER = _game(
     "popgym.envs.higher_lower:HigherLowerEasy",
     max_episode_steps=51,
     reward_threshold=0.49,
-    random=Bound(0.0, Calculated(exact.uniform_guess, {"answers": 2})),
-    floor=Bound(0.497, Calculated(exact.higher_lower_floor)),
-    ceiling=Bound(0.5276, Calculated(exact.higher_lower_ceiling)),
+    random=Bound(0.0, Calculated(card_games.uniform_guess, {"answers": 2})),
+    floor=Bound(0.497, Calculated(card_games.higher_lower_floor)),
+    ceiling=Bound(0.5276, Calculated(card_games.higher_lower_ceiling)),
     observation=f"rank of the card on view, one-hot: {'; '.join('A 2 3 4 5 6 7 8 9 10 J Q K'.split())}; {_FLAG}",
     action="0 or 1: the next card is higher or lower",
     reward="1/52 for being right, -1/52 for being wrong, 0 for an equal rank, at every step",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rl_larnn.envs.sources import Known, RandomPlay, Search, SearchSettings
+from rl_larnn.envs.bounds.sources import Known, RandomPlay, Search, SearchSettings
 from rl_larnn.envs.task import Bound, Task
 from rl_larnn.envs.wrappers import FlickerObservation, FreezeObservation, MaskObservation
 

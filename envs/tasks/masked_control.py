@@ -1,8 +1,7 @@
 """Classic control with the velocities removed from the observation."""
 
-from rl_larnn.envs.sources import Known, RandomPlay, Search, SearchSettings
+from rl_larnn.envs.bounds.sources import Known, RandomPlay, Search, SearchSettings, zoo_benchmark
 from rl_larnn.envs.task import Bound, Task
-from rl_larnn.envs.tasks.zoo import benchmark
 from rl_larnn.envs.wrappers import MaskObservation
 
 _FOUR = ("linear-deterministic", "linear-stochastic", "tanh-deterministic", "tanh-stochastic")
@@ -35,7 +34,7 @@ _PENDULUM = Task(
     reward_threshold=-200.0,
     random=Bound(-1223.49, RandomPlay(), 16.65),
     floor=Bound(-1042.02, Search(SearchSettings(restarts=1, generations=40), ("linear-deterministic",)), 19.8),
-    ceiling=benchmark(-151.9, "TD3", "Pendulum-v1"),
+    ceiling=Bound(-151.9, zoo_benchmark("TD3", "Pendulum-v1")),
     observation="cosine of the angle; sine of the angle (upright is 0)",
     action="torque from -2 to 2 N m, for 0.05 s",
     reward="-(angle² + 0.1 velocity² + 0.001 torque²) at every step, in rad and rad/s",
@@ -59,7 +58,7 @@ _MOUNTAIN_CAR = Task(
         ),
         0.0,
     ),
-    ceiling=benchmark(-100.8, "DQN", "MountainCar-v0"),
+    ceiling=Bound(-100.8, zoo_benchmark("DQN", "MountainCar-v0")),
     observation="position of the car in m",
     action="0, 1 or 2: accelerate to the left, not at all, to the right",
     reward="-1 for every step until the car is at 0.5 m",
@@ -77,7 +76,7 @@ _MOUNTAIN_CAR_CONTINUOUS = Task(
         Search(SearchSettings(restarts=1, generations=20, population=24, episodes=4), ("linear-deterministic",)),
         0.0,
     ),
-    ceiling=benchmark(96.7, "ARS", "MountainCarContinuous-v0"),
+    ceiling=Bound(96.7, zoo_benchmark("ARS", "MountainCarContinuous-v0")),
     observation="position of the car in m",
     action="force from -1 to 1, without unit",
     reward="100 at 0.45 m, -0.1 force² at every step",
@@ -99,7 +98,7 @@ _ACROBOT = Task(
         Search(SearchSettings(restarts=1, generations=20, population=24, episodes=4), ("tanh-deterministic",)),
         3.89,
     ),
-    ceiling=benchmark(-69.1, "QR-DQN", "Acrobot-v1"),
+    ceiling=Bound(-69.1, zoo_benchmark("QR-DQN", "Acrobot-v1")),
     observation="cosine of angle 1; sine of angle 1; cosine of angle 2; sine of angle 2 (hanging down is 0)",
     action="0, 1 or 2: torque of -1, 0 or 1 N m on the joint between the links, for 0.2 s",
     reward="-1 for every step until the tip is one link above the fixed joint",
@@ -119,7 +118,7 @@ _LUNAR_LANDER = Task(
     reward_threshold=200.0,
     random=Bound(-185.96, RandomPlay(), 6.28),
     floor=Bound(-49.3, Search(SearchSettings(restarts=1, generations=30, episodes=6), ("tanh-stochastic",)), 4.91),
-    ceiling=benchmark(242.1, "PPO", "LunarLander-v2"),
+    ceiling=Bound(242.1, zoo_benchmark("PPO", "LunarLander-v2")),
     observation=_LANDER_SEEN,
     action="0 to 3: no engine, left engine, main engine, right engine, for 0.02 s",
     reward=(
@@ -137,7 +136,7 @@ _LUNAR_LANDER_CONTINUOUS = Task(
     reward_threshold=200.0,
     random=Bound(-208.42, RandomPlay(), 7.25),
     floor=Bound(-17.51, Search(SearchSettings(restarts=1, generations=30, episodes=6)), 3.32),
-    ceiling=benchmark(278.0, "TQC", "LunarLanderContinuous-v2"),
+    ceiling=Bound(278.0, zoo_benchmark("TQC", "LunarLanderContinuous-v2")),
     observation=_LANDER_SEEN,
     action=(
         "two numbers from -1 to 1, without unit, for 0.02 s: the main engine is off up to 0 and above runs at half to "

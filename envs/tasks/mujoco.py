@@ -6,9 +6,8 @@ POMDPs, ICML 2022 (there on PyBullet's bodies).
 
 from dataclasses import dataclass
 
-from rl_larnn.envs.sources import RandomPlay, Search, SearchSettings
+from rl_larnn.envs.bounds.sources import RandomPlay, Search, SearchSettings, zoo_benchmark
 from rl_larnn.envs.task import Bound, Task
-from rl_larnn.envs.tasks.zoo import benchmark
 from rl_larnn.envs.wrappers import StatePart
 
 
@@ -69,7 +68,7 @@ _HOPPER_BODY = _Body(
     _LEG,
     "1 for every step upright, forward velocity in m/s, -0.001 times the squared actions; ends when it falls",
     Bound(15.11, RandomPlay(episodes=60), 1.25),
-    benchmark(3754.2, "TQC", "Hopper-v3"),
+    Bound(3754.2, zoo_benchmark("TQC", "Hopper-v3")),
 )
 _WALKER_BODY = _Body(
     "Walker2d",
@@ -79,7 +78,7 @@ _WALKER_BODY = _Body(
     _LEGS,
     "1 for every step upright, forward velocity in m/s, -0.001 times the squared actions; ends when it falls",
     Bound(1.02, RandomPlay(episodes=60), 0.97),
-    benchmark(4933.1, "TRPO", "Walker2d-v3"),
+    Bound(4933.1, zoo_benchmark("TRPO", "Walker2d-v3")),
 )
 _CHEETAH_BODY = _Body(
     "HalfCheetah",
@@ -89,7 +88,7 @@ _CHEETAH_BODY = _Body(
     _CHEETAH,
     "forward velocity in m/s, -0.1 times the squared actions, at every step",
     Bound(-278.44, RandomPlay(episodes=12), 25.21),
-    benchmark(12089.9, "TQC", "HalfCheetah-v3"),
+    Bound(12089.9, zoo_benchmark("TQC", "HalfCheetah-v3")),
 )
 _ANT_BODY = _Body(
     "Ant",
@@ -103,7 +102,7 @@ _ANT_BODY = _Body(
     "1 for every step upright, forward velocity in m/s, -0.5 times the squared actions, -0.0005 times the squared "
     "contact forces (clipped to ±1); ends when it falls or jumps too high",
     Bound(-53.84, RandomPlay(episodes=30), 18.2),
-    benchmark(5813.3, "TD3", "Ant-v3"),
+    Bound(5813.3, zoo_benchmark("TD3", "Ant-v3")),
 )
 
 _SHORT = SearchSettings(generations=5, population=10, elite=3, episodes=2, restarts=1, evaluation_episodes=20)

@@ -8,7 +8,7 @@ Source: Morad et al., POPGym: Benchmarking Partially Observable Reinforcement Le
 
 from typing import Any
 
-from rl_larnn.envs.sources import Cited, Known, RandomPlay, Search, SearchSettings
+from rl_larnn.envs.bounds.sources import Cited, Known, RandomPlay, Search, SearchSettings
 from rl_larnn.envs.task import Bound, Task
 from rl_larnn.envs.wrappers import FirstStepFlag, PreviousAction, VectorObservation
 

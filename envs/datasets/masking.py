@@ -11,9 +11,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from rl_larnn.envs.corruption import MaskObservation
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.ids import find_task, make
+from rl_larnn.envs.wrappers.corruption import MaskObservation
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from rl_larnn.envs.joining import Cue
+from rl_larnn.envs.wrappers.joining import Cue
 
 
 class ReturnToGo(Cue, RecordConstructorArgs):

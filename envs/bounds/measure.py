@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from rl_larnn.envs.floor import find_floor, random_score
-from rl_larnn.envs.memoryless import FAMILIES
-from rl_larnn.envs.rollouts import Score
-from rl_larnn.envs.sources import Calculated, RandomPlay, Search, Source
+from rl_larnn.envs.bounds.floor import find_floor, random_score
+from rl_larnn.envs.bounds.memoryless import FAMILIES
+from rl_larnn.envs.bounds.rollouts import Score
+from rl_larnn.envs.bounds.sources import Calculated, RandomPlay, Search, Source
 from rl_larnn.envs.task import Bound, Task
 
 NAMES = ("random", "floor", "ceiling")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_larnn.envs.memoryless import FAMILIES, Family
-from rl_larnn.envs.rollouts import Act, Rollouts, Score
-from rl_larnn.envs.sources import SearchSettings
+from rl_larnn.envs.bounds.memoryless import FAMILIES, Family
+from rl_larnn.envs.bounds.rollouts import Act, Rollouts, Score
+from rl_larnn.envs.bounds.sources import SearchSettings
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_larnn.envs.bounds.tabular import LOST, WON, Game, best_table, random_score, table_score, visible_score
 from rl_larnn.envs.optional import __getattr__ as load
-from rl_larnn.envs.reshaping import ObjectsInView
-from rl_larnn.envs.tabular import LOST, WON, Game, best_table, random_score, table_score, visible_score
+from rl_larnn.envs.wrappers.reshaping import ObjectsInView
 
 KINDS = (0, 1, 2, 5, 6)
 """MiniGrid's numbers of what there is: not visible, empty, wall, key, ball."""

@@ -3,9 +3,9 @@
 Source: Chevalier-Boisvert et al., Minigrid & Miniworld, NeurIPS 2023 (the environments MiniGrid-MemoryS7-v0 and so on).
 """
 
-from rl_larnn.envs.sources import Calculated
+from rl_larnn.envs.bounds.minigrid_memory import ACTIONS, KINDS, memory_ceiling, memory_floor, memory_random
+from rl_larnn.envs.bounds.sources import Calculated
 from rl_larnn.envs.task import Bound, Task
-from rl_larnn.envs.tasks.memory_table import ACTIONS, KINDS, memory_ceiling, memory_floor, memory_random
 from rl_larnn.envs.wrappers import ObjectsInView, SelectActions
 
 _IN_ONE_VIEW = (

@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from rl_larnn.envs.corruption import MaskObservation
 from rl_larnn.envs.spaces import as_float32
+from rl_larnn.envs.wrappers.corruption import MaskObservation
 
 
 class VectorObservation(gym.ObservationWrapper, RecordConstructorArgs):

@@ -11,7 +11,7 @@ from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, check_supported, in_dtype_of
 from rl_larnn.envs.datasets.episode import Episode, numbers
 from rl_larnn.envs.datasets.errors import DatasetError, require
-from rl_larnn.envs.datasets.minari_ids import RECORD, dataset_folder
+from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder
 from rl_larnn.envs.datasets.scores import References
 from rl_larnn.errors import one_line
 

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from rl_larnn.envs.joining import Cue
 from rl_larnn.envs.spaces import as_float32
+from rl_larnn.envs.wrappers.joining import Cue
 
 
 class PreviousAction(Cue, RecordConstructorArgs):
