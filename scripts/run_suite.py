@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from command_line import Parser, script, status_of, this_command
-from rl_larnn.agents.suites.definitions import CONTENDERS, SUITES, find_suite
+from rl_larnn.agents.suites.definitions import METHODS, SUITES, find_suite
 from rl_larnn.agents.suites.jobs import jobs_of
 from rl_larnn.agents.suites.page import write_page
 from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every task x memory x seed; start it again to go on where it was.")
     parser.add_argument("--suite", default="quick", help=f"{', '.join(SUITES)} or a .toml file (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="tasks whose id holds one of these")
-    parser.add_argument("--memories", nargs="+", default=list(CONTENDERS), help=f"default: {' '.join(CONTENDERS)}")
+    parser.add_argument(
+        "--methods", "--memories", nargs="+", default=list(METHODS), help=f"default: {' '.join(METHODS)}"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, help="runs at a time (2; with --engine ray as many as there are CPUs)")
     parser.add_argument("--engine", choices=ENGINES, default="local")
@@ -38,7 +40,7 @@ def main() -> int:
     arguments = parse_arguments()
     suite = find_suite(arguments.suite, arguments.only)
     out = arguments.out or Path("runs") / f"suite-{suite.name}"
-    jobs = jobs_of(suite, arguments.memories, arguments.seeds)
+    jobs = jobs_of(suite, arguments.methods, arguments.seeds)
     options = Options(arguments.engine, arguments.jobs, arguments.address)
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
         records, points = run_suite(suite, jobs, out, options, watcher(jobs, out, live, partial(print, flush=True)))

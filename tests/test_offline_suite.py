@@ -15,7 +15,7 @@ from rl_larnn.agents.reporting.csv_rows import read_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import offline_run as runner
 from rl_larnn.agents.suites.job import execute
-from rl_larnn.agents.suites.offline_jobs import OFFLINE_CONTENDERS, OfflineJob, OfflineRecord, offline_jobs
+from rl_larnn.agents.suites.offline_jobs import OFFLINE_METHODS, OfflineJob, OfflineRecord, offline_jobs
 from rl_larnn.agents.suites.offline_page import summary, write_offline_page
 from rl_larnn.agents.suites.offline_run import run_offline_suite
 from rl_larnn.agents.suites.offline_sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
@@ -53,8 +53,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "run_locally", run)
 
 
-def record(dataset: str, contender: str, seed: int, score: float) -> OfflineRecord:
-    return OfflineRecord(dataset, contender, seed, score, score, 0.0, 6, 10.0, 99, "abc", "torch 2", "a machine")
+def record(dataset: str, method: str, seed: int, score: float) -> OfflineRecord:
+    return OfflineRecord(dataset, method, seed, score, score, 0.0, 6, 10.0, 99, "abc", "torch 2", "a machine")
 
 
 @pytest.mark.parametrize("name", OFFLINE_SUITES)
@@ -112,16 +112,16 @@ def test_a_run_that_fails_is_told(inside: Path, here: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "contenders, seeds, message",
+    "methods, seeds, message",
     [
-        (["grru"], [0], "unknown contender 'grru'; did you mean gru"),
+        (["grru"], [0], "unknown method 'grru'; did you mean gru"),
         (["gru", "gru"], [0], "expected each memory and seed once, got gru, gru"),
         (["gru"], [], "expected at least one memory and one seed, got none"),
     ],
 )
-def test_impossible_runs_are_refused(contenders: list[str], seeds: list[int], message: str) -> None:
+def test_impossible_runs_are_refused(methods: list[str], seeds: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        offline_jobs([RECALL], contenders, seeds)
+        offline_jobs([RECALL], methods, seeds)
 
 
 def test_the_summary_by_hand() -> None:
@@ -169,14 +169,14 @@ def test_the_command_compares(call: Call, monkeypatch: pytest.MonkeyPatch) -> No
     assert (status, err) == (0, "") and out == f"collecting {RECALL.id}\n"
     status, out, err = call(*arguments)
     assert (status, err) == (0, "") and "| mean score over datasets | recall |" in out
-    assert "python scripts/run_offline_suite.py --contenders gru bc" in Path("runs/offline-quick/README.md").read_text()
+    assert "python scripts/run_offline_suite.py --methods gru bc" in Path("runs/offline-quick/README.md").read_text()
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--suite", "quik"], "unknown offline suite 'quik'; did you mean quick"),
-        (["--contenders", "ppo"], "unknown contender 'ppo'"),
+        (["--contenders", "ppo"], "unknown method 'ppo'"),
         (["--jobs", "0", "--only", "CartPole-POMDP/expert"], "expected at least 1 run at a time, got 0"),
         (["--only", "nothing"], "no dataset of the suite quick is called nothing; there are CartPole/medium-replay-v0"),
     ],
@@ -186,7 +186,7 @@ def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], 
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
 
 
-def test_every_contender_is_a_config() -> None:
-    for changes in OFFLINE_CONTENDERS.values():
+def test_every_method_is_a_config() -> None:
+    for changes in OFFLINE_METHODS.values():
         assert set(changes) <= {"memory", "clone", "best"}
     assert OfflineJob("gru", 0, "a/b-v0", 5).folder(Path("out")) == Path("out/runs/a-b-v0/gru-s0")

@@ -28,7 +28,7 @@ from rl_larnn.agents.suites.records import (
     write_results,
     write_suite_curves,
 )
-from rl_larnn.agents.suites.suite_results import OURS, Standings, memory_gain
+from rl_larnn.agents.suites.suite_results import OURS, SuiteResults, memory_gain
 from rl_larnn.agents.suites.tables import MISSING, number, summary_table
 from rl_larnn.envs import TASKS, find_task
 from rl_larnn.errors import UserError
@@ -175,9 +175,9 @@ def test_the_gain_by_hand() -> None:
     assert all(memory_gain(task.id, task.ceiling.value) is None for task in controls)
 
 
-def test_contenders_have_one_order_and_one_look() -> None:
+def test_methods_have_one_order_and_one_look() -> None:
     runs = [record(CART, name, 0, 0) for name in ("ppo", "none", "b:B", "aaren", "a:A", "contrib-lstm", "larnn")]
-    order = Standings(runs).contenders
+    order = SuiteResults(runs).methods
     assert order == ["larnn", "aaren", "a:A", "b:B", "none", "contrib-lstm", "ppo"]
     known = styles([*OURS, "none", *BASELINES, "a:A", "b:B", "c:C", "d:D"])
     assert set(OURS) | {"none"} == set(MEMORIES), "a registered memory needs a place in OURS and a style"
@@ -248,19 +248,19 @@ def test_unequal_steps_are_not_compared(tmp_path: Path) -> None:
     text = write_page(tmp_path, short, [], "Unequal", COMMAND).read_text()
     assert "On 1 of 2 tasks" in text and f"Not compared with `contrib-lstm`: {CART}, steps differ." in text
     assert rows(text, CART)[1][1] == "90k to 100k"
-    ours, theirs = Standings(short).against("larnn", "contrib-lstm")
+    ours, theirs = SuiteResults(short).against("larnn", "contrib-lstm")
     assert set(ours) == set(theirs) == {PENDULUM, FOREIGN}
     # Overshooting by part of a rollout is no difference.
-    close = Standings([replace(run, steps=run.steps + 1024 * (run.memory == "larnn")) for run in suite()])
+    close = SuiteResults([replace(run, steps=run.steps + 1024 * (run.memory == "larnn")) for run in suite()])
     assert set(close.against("larnn", "contrib-lstm")[0]) == {CART, PENDULUM, FOREIGN}
 
 
 def test_the_control_is_never_the_best_of_our_memories() -> None:
     runs = [record(CART, "none", 0, 0.9), record(CART, "gru", 0, 0.3), record(CART, "contrib-lstm", 0, 0.5)]
-    ((task, best, _, _),), reasons = Standings([*runs, record(CART, "elman", 0, 0.2)]).compare("contrib-lstm")
+    ((task, best, _, _),), reasons = SuiteResults([*runs, record(CART, "elman", 0, 0.2)]).compare("contrib-lstm")
     assert (task, best, reasons) == (CART, "gru", {})
-    assert Standings(runs[:1]).compare("contrib-lstm") == ([], {CART: "no finished run of contrib-lstm"})
-    assert Standings([runs[0], runs[2]]).compare("contrib-lstm") == ([], {CART: "no finished run of a memory"})
+    assert SuiteResults(runs[:1]).compare("contrib-lstm") == ([], {CART: "no finished run of contrib-lstm"})
+    assert SuiteResults([runs[0], runs[2]]).compare("contrib-lstm") == ([], {CART: "no finished run of a memory"})
 
 
 def test_the_page_shows_its_pictures_and_how_to_repeat_it(page: Path) -> None:

@@ -63,11 +63,11 @@ class Asking(Job):
     def done(self, run: Path) -> int:
         return 1
 
-    def begin(self, run: Path) -> None:
+    def start(self, run: Path) -> None:
         run.mkdir(parents=True)
         write_json(run / RESULT, os.environ["ANSWER"])
 
-    def go_on(self, run: Path) -> None:
+    def resume(self, run: Path) -> None:
         raise NotImplementedError
 
 
@@ -77,7 +77,7 @@ def run(jobs: Sequence[TaskJob], out: Path, suite: Suite = SUITE) -> None:
 
 def test_jobs_come_seed_by_seed() -> None:
     jobs = jobs_of(SUITE, ["gru", "ppo"], [3, 1])
-    order = [(job.seed, job.task.id[:4], job.contender) for job in jobs]
+    order = [(job.seed, job.task.id[:4], job.method) for job in jobs]
     assert order == [(s, t, m) for s in (3, 1) for t in ("Cart", "Pend") for m in ("gru", "ppo")]
 
 
@@ -96,7 +96,7 @@ def test_every_run_has_a_folder_of_its_own() -> None:
         ([], [0], "at least"),
     ],
 )
-def test_wrong_contenders_are_refused(memories: list[str], seeds: list[int], words: str) -> None:
+def test_wrong_methods_are_refused(memories: list[str], seeds: list[int], words: str) -> None:
     with pytest.raises(UserError, match=words):
         jobs_of(SUITE, memories, seeds)
 

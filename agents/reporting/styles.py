@@ -1,4 +1,4 @@
-"""How each contender is drawn: the same in every picture, and told apart without colours too.
+"""How each method is drawn: the same in every picture, and told apart without colours too.
 
 Ours have a colour, a solid line and a marker of their own, baselines are grey or black with a dash of their own.
 """
@@ -14,7 +14,7 @@ from rl_larnn.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Colour, line and marker of each contender; colours are Okabe and Ito's, told apart by colour-blind readers too.
+#: Colour, line and marker of each method; colours are Okabe and Ito's, told apart by colour-blind readers too.
 _STYLES: dict[str, tuple[str, Any, str]] = {
     "larnn": ("#D55E00", "-", "o"),
     "aaren": ("#0072B2", "-", "s"),
@@ -33,10 +33,10 @@ _STYLES: dict[str, tuple[str, Any, str]] = {
 _FURTHER = [("#6A3D9A", "-", "*"), ("#8C8C00", "-", "p"), ("#A6192E", "-", "h"), ("#000075", "-", "X")]
 
 
-def styles(contenders: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Per contender the keywords that make matplotlib draw its line."""
-    further = iter(_FURTHER * len(contenders))
-    found = {name: _STYLES[name] if name in _STYLES else next(further) for name in contenders}
+def styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Per method the keywords that make matplotlib draw its line."""
+    further = iter(_FURTHER * len(methods))
+    found = {name: _STYLES[name] if name in _STYLES else next(further) for name in methods}
     return {
         name: {"color": colour, "linestyle": line, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
         for name, (colour, line, marker) in found.items()

@@ -24,7 +24,7 @@ from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError, unknown_name
 
 #: What a suite compares where nothing else is asked for.
-CONTENDERS = ("aaren", "larnn", "lstm", "gru", "none", *BASELINES)
+METHODS = ("aaren", "larnn", "lstm", "gru", "none", *BASELINES)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SuiteTask:
 
     :param id: full id of the environment
     :param n_timesteps: environment steps of a run
-    :param settings: over the recipe, the same for every contender
+    :param settings: over the recipe, the same for every method
     :param env_kwargs: arguments of the environment
     """
 

@@ -21,7 +21,7 @@ from rl_larnn.agents.suites.statistics import (
     performance_profile,
     probability_of_improvement,
 )
-from rl_larnn.agents.suites.suite_results import Standings
+from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.envs import find_task
 from rl_larnn.files import replacing
 
@@ -36,7 +36,7 @@ OPPONENTS = ("contrib-lstm", "ppo")
 LOWEST_GAIN = -0.5
 
 
-def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint]) -> list[str]:
+def draw_figures(folder: Path, results: SuiteResults, points: Sequence[CurvePoint]) -> list[str]:
     """Write the pictures that the runs allow.
 
     :return: their names in the folder: of ``curves.png``, ``profiles.png`` and ``improvement.png`` those there are
@@ -44,9 +44,9 @@ def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint
     """
     make = figure_class()
     drawings: dict[str, Callable[[Figure], bool]] = {
-        "curves.png": lambda figure: _draw_curves(figure, standings, points),
-        "profiles.png": lambda figure: _draw_profiles(figure, standings),
-        "improvement.png": lambda figure: _draw_improvement(figure, standings),
+        "curves.png": lambda figure: _draw_curves(figure, results, points),
+        "profiles.png": lambda figure: _draw_profiles(figure, results),
+        "improvement.png": lambda figure: _draw_improvement(figure, results),
     }
     drawn = []
     for name, draw in drawings.items():
@@ -58,23 +58,23 @@ def draw_figures(folder: Path, standings: Standings, points: Sequence[CurvePoint
     return drawn
 
 
-def _draw_curves(figure: Figure, standings: Standings, points: Sequence[CurvePoint]) -> bool:
+def _draw_curves(figure: Figure, results: SuiteResults, points: Sequence[CurvePoint]) -> bool:
     """One panel per task with evaluations of finished runs; false if there is none."""
-    finished = {run.key for run in standings.records if run.score is not None}
+    finished = {run.key for run in results.records if run.score is not None}
     by_run: dict[tuple[str, str], dict[int, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
     for point in sorted(points, key=lambda point: point.key):
         # A run that broke off would cut the curves of all seeds short.
         if (point.task, point.memory, point.seed) in finished:
             by_run[point.task, point.memory][point.seed].append((point.steps, point.score))
-    tasks = [task for task in standings.tasks if any(own == task for own, _ in by_run)]
+    tasks = [task for task in results.tasks if any(own == task for own, _ in by_run)]
     if not tasks:
         return False
-    looks, columns = styles(standings.contenders), min(3, len(tasks))
+    looks, columns = styles(results.methods), min(3, len(tasks))
     rows = -(-len(tasks) // columns)
     figure.set_size_inches(1.5 + 4.2 * columns if columns > 1 else 7, 1 + 2.7 * rows if rows > 1 else 4.5)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, task in zip(panels, tasks, strict=False):
-        for name in standings.contenders:
+        for name in results.methods:
             if (task, name) in by_run:
                 _draw_curve(axes, list(by_run[task, name].values()), looks[name])
         _draw_bounds(axes, task)
@@ -110,10 +110,10 @@ def _draw_bounds(axes: Axes, task: str) -> None:
         _write_beside(axes, bound.value, label)
 
 
-def _draw_profiles(figure: Figure, standings: Standings) -> bool:
+def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
     """Ours and the baselines side by side; false if no task has a floor and a ceiling."""
-    gains = {name: own for name in standings.contenders if (own := standings.gains(name))}
-    looks = {name: look for name, look in styles(standings.contenders).items() if name in gains}
+    gains = {name: own for name in results.methods if (own := results.gains(name))}
+    looks = {name: look for name, look in styles(results.methods).items() if name in gains}
     groups = [[name for name in gains if (name in BASELINES) is baseline] for baseline in (False, True)]
     groups = [group for group in groups if group]
     if not groups:
@@ -138,17 +138,17 @@ def _draw_profiles(figure: Figure, standings: Standings) -> bool:
     return True
 
 
-def _draw_improvement(figure: Figure, standings: Standings) -> bool:
+def _draw_improvement(figure: Figure, results: SuiteResults) -> bool:
     """One panel of interval bars per opponent; false if there is nobody to compare with one."""
-    looks, opponents = styles(standings.contenders), {}
+    looks, opponents = styles(results.methods), {}
     for opponent in OPPONENTS:
-        pairs = {name: standings.against(name, opponent) for name in standings.contenders if name != opponent}
+        pairs = {name: results.against(name, opponent) for name in results.methods if name != opponent}
         found = {name: probability_of_improvement(*pair) for name, pair in pairs.items() if pair[0]}
         if found:
             opponents[opponent] = found
     if not opponents:
         return False
-    names = [name for name in standings.contenders if any(name in found for found in opponents.values())]
+    names = [name for name in results.methods if any(name in found for found in opponents.values())]
     figure.set_size_inches(2 + 4.5 * len(opponents), 1.4 + 0.36 * len(names))
     panels = figure.subplots(1, len(opponents), squeeze=False, sharey=True).ravel()
     for axes, (opponent, found) in zip(panels, opponents.items(), strict=True):

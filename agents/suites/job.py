@@ -29,16 +29,16 @@ PATIENCE_S = 60.0
 class Job(ABC):
     """One run. It goes to other processes, so it holds plain data.
 
-    :param contender: who is compared, by name
+    :param method: who is compared, by name
     """
 
-    contender: str
+    method: str
     seed: int
 
     @property
     @abstractmethod
     def ground(self) -> str:
-        """What all contenders are compared on, by name: an environment, a dataset."""
+        """What all methods are compared on, by name: an environment, a dataset."""
 
     @property
     @abstractmethod
@@ -50,21 +50,21 @@ class Job(ABC):
         """How many of them are done, by the logs of a run folder."""
 
     @abstractmethod
-    def begin(self, run: Path) -> None:
+    def start(self, run: Path) -> None:
         """Do the run, in this new run folder."""
 
     @abstractmethod
-    def go_on(self, run: Path) -> None:
+    def resume(self, run: Path) -> None:
         """Go on with the run from the checkpoint in its folder."""
 
     @property
     def name(self) -> str:
         """The run in words."""
-        return f"{self.ground}, {self.contender}, seed {self.seed}"
+        return f"{self.ground}, {self.method}, seed {self.seed}"
 
     def folder(self, out: Path) -> Path:
         """Where, in the suite's folder, the run keeps its log; its run folder is ``run`` in there."""
-        return job_folder(out, self.ground, self.contender, self.seed)
+        return job_folder(out, self.ground, self.method, self.seed)
 
     def run(self, out: Path) -> Path:
         """The run folder."""
@@ -84,18 +84,18 @@ class Job(ABC):
         return 100 * self.done(self.run(out)) // self.total
 
 
-def job_folder(out: Path, ground: str, contender: str, seed: int) -> Path:
+def job_folder(out: Path, ground: str, method: str, seed: int) -> Path:
     """Where a suite keeps a run."""
     # The whole name: two modules may each have a class of the same name.
-    return out / "runs" / ground.replace("/", "-") / f"{contender.replace(':', '-')}-s{seed}"
+    return out / "runs" / ground.replace("/", "-") / f"{method.replace(':', '-')}-s{seed}"
 
 
 def earlier_rows(path: Path, kind: type[Row], jobs: Sequence[Job], out: Path) -> list[Row]:
     """What earlier commands have left in a table about other runs that are still in the suite's folder.
 
-    :param kind: a dataclass whose key begins with ground, contender and seed
+    :param kind: a dataclass whose key begins with ground, method and seed
     """
-    now = {(job.ground, job.contender, job.seed) for job in jobs}
+    now = {(job.ground, job.method, job.seed) for job in jobs}
     return [row for row in other_rows(path, kind, now) if job_folder(out, *row.key[:3]).exists()]
 
 
@@ -127,10 +127,10 @@ def _work(job: Job, out: Path) -> None:
     path = job.folder(out) / ORIGIN
     write_json(path, _both(read_origin(job.folder(out)), origin()))
     if has_checkpoint(run):
-        job.go_on(run)
+        job.resume(run)
         return
     shutil.rmtree(run, ignore_errors=True)  # cut off before its first checkpoint
-    job.begin(run)
+    job.start(run)
 
 
 def _both(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

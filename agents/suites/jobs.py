@@ -20,7 +20,7 @@ EVAL_EPISODES = 20
 
 @dataclass(frozen=True)
 class TaskJob(Job):
-    """One run on a task; the contender is a memory or a baseline."""
+    """One run on a task; the method is a memory or a baseline."""
 
     task: SuiteTask
 
@@ -35,23 +35,23 @@ class TaskJob(Job):
     def done(self, run: Path) -> int:
         return steps_logged(run)
 
-    def begin(self, run: Path) -> None:
+    def start(self, run: Path) -> None:
         task = self.task
         train(
             TrainConfig(
                 env=task.id,
-                memory=self.contender,
+                memory=self.method,
                 n_timesteps=task.n_timesteps,
                 seed=self.seed,
                 device="cpu",
                 run_dir=run,
-                settings=without_ours(task.settings) if self.contender in BASELINES else task.settings,
+                settings=without_ours(task.settings) if self.method in BASELINES else task.settings,
                 env_kwargs=task.env_kwargs,
                 eval_episodes=EVAL_EPISODES,
             )
         )
 
-    def go_on(self, run: Path) -> None:
+    def resume(self, run: Path) -> None:
         resume(run)
 
 
@@ -67,7 +67,7 @@ def jobs_of(suite: Suite, memories: Iterable[str], seeds: Iterable[int]) -> list
 
 
 def check_once(names: list[str], seeds: list[int]) -> None:
-    """:raises UserError: if a contender or a seed is named twice, or none is; for a seed below 0."""
+    """:raises UserError: if a method or a seed is named twice, or none is; for a seed below 0."""
     for values in (names, seeds):
         if len(set(values)) < len(values):
             raise UserError(f"expected each memory and seed once, got {', '.join(map(str, values))}")

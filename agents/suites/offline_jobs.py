@@ -19,7 +19,7 @@ from rl_larnn.errors import unknown_name
 from rl_larnn.files import read_json
 
 #: Who is compared: memories that are told the return, Decision Transformers, and behaviour cloning without memory.
-OFFLINE_CONTENDERS: dict[str, Mapping[str, Any]] = {
+OFFLINE_METHODS: dict[str, Mapping[str, Any]] = {
     "aaren": {"memory": "aaren"},
     "larnn": {"memory": "larnn"},
     "lstm": {"memory": "lstm"},
@@ -36,7 +36,7 @@ EVAL_EPISODES = 50
 
 @dataclass(frozen=True)
 class OfflineJob(Job):
-    """One run; the contender is a name of :data:`OFFLINE_CONTENDERS`."""
+    """One run; the method is a name of :data:`OFFLINE_METHODS`."""
 
     dataset: str
     updates: int
@@ -52,11 +52,11 @@ class OfflineJob(Job):
     def done(self, run: Path) -> int:
         return steps_logged(run, CLOCK)
 
-    def begin(self, run: Path) -> None:
+    def start(self, run: Path) -> None:
         train_offline(
             OfflineConfig(
                 self.dataset,
-                **OFFLINE_CONTENDERS[self.contender],
+                **OFFLINE_METHODS[self.method],
                 updates=self.updates,
                 seed=self.seed,
                 device="cpu",
@@ -66,19 +66,19 @@ class OfflineJob(Job):
             )
         )
 
-    def go_on(self, run: Path) -> None:
+    def resume(self, run: Path) -> None:
         resume_offline(run)
 
 
-def offline_jobs(sets: Sequence[OfflineSet], contenders: Iterable[str], seeds: Iterable[int]) -> list[OfflineJob]:
+def offline_jobs(sets: Sequence[OfflineSet], methods: Iterable[str], seeds: Iterable[int]) -> list[OfflineJob]:
     """All runs, seed by seed.
 
-    :raises UserError: for an unknown contender, or one named twice
+    :raises UserError: for an unknown method, or one named twice
     """
-    names, seeds = list(contenders), list(seeds)
+    names, seeds = list(methods), list(seeds)
     for name in names:
-        if name not in OFFLINE_CONTENDERS:
-            raise unknown_name("contender", name, OFFLINE_CONTENDERS)
+        if name not in OFFLINE_METHODS:
+            raise unknown_name("method", name, OFFLINE_METHODS)
     check_once(names, seeds)
     return [OfflineJob(name, seed, one.id, one.updates) for seed in seeds for one in sets for name in names]
 
@@ -115,7 +115,7 @@ def record_of(job: OfflineJob, out: Path) -> OfflineRecord:
     result = read_json(job.run(out) / RESULT, "the result of a run")
     return OfflineRecord(
         dataset=job.dataset,
-        contender=job.contender,
+        contender=job.method,
         seed=job.seed,
         score=result["normalized_score"],
         mean_return=result["mean_return"],

@@ -1,4 +1,4 @@
-"""The page of an offline suite: scores of all contenders on all datasets, in Markdown and as a picture."""
+"""The page of an offline suite: scores of all methods on all datasets, in Markdown and as a picture."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def _without_last_action(sets: Sequence[OfflineSet]) -> str:
 
 
 def summary(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str:
-    """Mean scores over the datasets of each kind, contenders down."""
+    """Mean scores over the datasets of each kind, methods down."""
     kinds = [kind for kind in KINDS if _of(records, [one for one in sets if one.kind == kind])]
     rows = []
-    for name in _contenders(records):
+    for name in _methods(records):
         cells = []
         for kind in kinds:
             means = [_mean(records, one, name) for one in sets if one.kind == kind and _of(records, [one])]
@@ -79,7 +79,7 @@ def summary(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str
 
 
 def _scores(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str:
-    names, rows = _contenders(records), []
+    names, rows = _methods(records), []
     for one in sets:
         means = [_mean(records, one, name) for name in names]
         best = max(
@@ -96,7 +96,7 @@ def _scores(sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> str
 
 def _speeds(records: Sequence[OfflineRecord]) -> str:
     rows = []
-    for name in _contenders(records):
+    for name in _methods(records):
         own = [record for record in records if record.contender == name]
         sizes = sorted({record.parameters for record in own})
         parameters = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
@@ -108,7 +108,7 @@ def _speeds(records: Sequence[OfflineRecord]) -> str:
 def _draw(folder: Path, sets: Sequence[OfflineSet], records: Sequence[OfflineRecord]) -> None:
     """One row of marks per dataset: a mark for each seed, a line where the mean is."""
     shown = [one for one in sets if _of(records, [one])]
-    names = _contenders(records)
+    names = _methods(records)
     looks = styles(names)
     figure = figure_class()(figsize=(9, 1.2 + 0.55 * len(shown)), layout="constrained")
     axes = figure.subplots()
@@ -138,7 +138,7 @@ def _origin(records: Sequence[OfflineRecord]) -> str:
     return f"Seeds {', '.join(map(str, seeds))}; {'; '.join(machines)}; revisions {', '.join(revisions) or 'unknown'}."
 
 
-def _contenders(records: Sequence[OfflineRecord]) -> list[str]:
+def _methods(records: Sequence[OfflineRecord]) -> list[str]:
     return list(dict.fromkeys(record.contender for record in records))
 
 

@@ -12,7 +12,7 @@ from rl_larnn.agents.settings.recipes import RECIPES
 from rl_larnn.agents.suites.figures import draw_figures
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.agents.suites.statistics import RELIABLE_SEEDS, interquartile_mean
-from rl_larnn.agents.suites.suite_results import CONTROL, Standings, is_memory, scaled_task
+from rl_larnn.agents.suites.suite_results import CONTROL, SuiteResults, is_memory, scaled_task
 from rl_larnn.agents.suites.tables import MARK, gain_table, kept_table, number, score_table, summary_table
 from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
@@ -23,7 +23,7 @@ PAGE = "README.md"
 #: The stock recurrent agent that our memories are held against, task by task.
 RIVAL = "contrib-lstm"
 
-#: Contenders that see one observation at a time, and the gain from which they call a floor into question.
+#: Methods that see one observation at a time, and the gain from which they call a floor into question.
 MEMORYLESS, DOUBTFUL_GAIN = (CONTROL, "ppo"), 0.1
 
 _MEANING = """\
@@ -67,24 +67,24 @@ def write_page(
     :return: the page
     :raises UserError: if there is no run, or matplotlib or SciPy is missing
     """
-    standings = Standings(records)
-    if not standings.records:
+    results = SuiteResults(records)
+    if not results.records:
         raise UserError("expected at least one run to write a page about, got none")
     folder.mkdir(parents=True, exist_ok=True)
-    verdict, lost = _verdict(standings)
-    sections = [f"# {title}", summary_table(standings.records), verdict, _reservations(standings), _failures(standings)]
+    verdict, lost = _verdict(results)
+    sections = [f"# {title}", summary_table(results.records), verdict, _reservations(results), _failures(results)]
     sections += [_MEANING, "## Memory gain"]
-    if any(map(scaled_task, standings.tasks)):
-        sections += ["IQM over seeds (worst seed); the best of a row is bold.", gain_table(standings, lost)]
+    if any(map(scaled_task, results.tasks)):
+        sections += ["IQM over seeds (worst seed); the best of a row is bold.", gain_table(results, lost)]
     else:
         sections.append("No task here has a floor and a ceiling to measure a gain between.")
     sections += ["## Scores", "Mean return of an episode, IQM over seeds (worst seed); bounds ± standard error."]
-    sections.append(score_table(standings, lost))
-    sections += ["## Agents that the runs kept", _KEPT_MEANING, kept_table(standings)]
-    for name in draw_figures(folder, standings, curves):
+    sections.append(score_table(results, lost))
+    sections += ["## Agents that the runs kept", _KEPT_MEANING, kept_table(results)]
+    for name in draw_figures(folder, results, curves):
         heading, caption = _PICTURES[name]
         sections += [f"## {heading}", f"![{heading}]({name})", caption]
-    sections += ["## How to repeat it", f"```bash\n{command}\n```", _origin(standings, bool(curves))]
+    sections += ["## How to repeat it", f"```bash\n{command}\n```", _origin(results, bool(curves))]
     with replacing(folder / PAGE) as temporary:
         temporary.write_text("\n\n".join(filter(None, sections)) + "\n", encoding="utf-8")
     return folder / PAGE
@@ -100,11 +100,11 @@ def read_heading(folder: Path) -> tuple[str, str] | None:
     return None if found is None else (found[1], found[2])
 
 
-def _verdict(standings: Standings) -> tuple[str, set[str]]:
+def _verdict(results: SuiteResults) -> tuple[str, set[str]]:
     """On how many tasks the best of our memories beats the rival; and the tasks on which it does not."""
-    if RIVAL not in standings.contenders:
+    if RIVAL not in results.methods:
         return f"Without runs of `{RIVAL}` there is nothing to hold the memories against.", set()
-    comparisons, reasons = standings.compare(RIVAL)
+    comparisons, reasons = results.compare(RIVAL)
     lost = [own for own in comparisons if not own.won]
     parts = []
     if comparisons:
@@ -112,7 +112,7 @@ def _verdict(standings: Standings) -> tuple[str, set[str]]:
             f"On {len(comparisons) - len(lost)} of {len(comparisons)} tasks the best of our memories beats `{RIVAL}` "
             f"after equal steps, by interquartile mean of the score."
         )
-        memories = sum(map(is_memory, standings.contenders))
+        memories = sum(map(is_memory, results.methods))
         if memories > 1:
             parts.append(f"The best is picked afterwards out of {memories}, which favours ours.")
     if lost:
@@ -123,35 +123,35 @@ def _verdict(standings: Standings) -> tuple[str, set[str]]:
     return " ".join(parts), {own.task for own in lost}
 
 
-def _sees_its_action(task: str, contender: str) -> bool:
+def _sees_its_action(task: str, method: str) -> bool:
     recipe = RECIPES.get(task)
-    return recipe is not None and bool(recipe.for_memory.get(contender, {}).get("previous_action"))
+    return recipe is not None and bool(recipe.for_memory.get(method, {}).get("previous_action"))
 
 
-def _reservations(standings: Standings) -> str:
+def _reservations(results: SuiteResults) -> str:
     """What a reader must know before trusting the first table."""
-    scaled = [task for task in standings.tasks if scaled_task(task)]
-    gains = {name: standings.gains(name) for name in standings.contenders}
+    scaled = [task for task in results.tasks if scaled_task(task)]
+    gains = {name: results.gains(name) for name in results.methods}
     notes = []
-    if any(name in BASELINES for name in standings.contenders):
+    if any(name in BASELINES for name in results.methods):
         notes.append(
             "Baselines train with the task's recipe, whose values are those of RL Baselines3 Zoo where it has "
             "the task, without what the recipe lays over them for single memories."
         )
-    for name in standings.contenders:
-        if cued := [task for task in standings.tasks if _sees_its_action(task, name)]:
+    for name in results.methods:
+        if cued := [task for task in results.tasks if _sees_its_action(task, name)]:
             notes.append(
                 f"`{name}` also sees its previous action, a memory of one step, on {', '.join(cued)}; the floors "
-                "there and the other contenders do without."
+                "there and the other methods do without."
             )
-    if any(len(runs) < RELIABLE_SEEDS for name in gains for runs in standings.scores(name).values()):
+    if any(len(runs) < RELIABLE_SEEDS for name in gains for runs in results.scores(name).values()):
         notes.append(
             f"Some results rest on fewer than {RELIABLE_SEEDS} seeds: their intervals are unreliable, and a single "
             "seed says nothing about chance."
         )
     if partial := [f"`{name}`" for name, own in gains.items() if len(own) < len(scaled)]:
         notes.append(f"Over fewer tasks than the rest, so not comparable with it: {', '.join(partial)}.")
-    unscaled = [task for task in standings.tasks if task not in scaled]
+    unscaled = [task for task in results.tasks if task not in scaled]
     controls = [task for task in unscaled if (found := find_task(task)) is not None and not found.needs_memory]
     if controls:
         notes.append(f"Only raw scores, because a memory has next to nothing to gain there: {', '.join(controls)}.")
@@ -167,21 +167,21 @@ def _reservations(standings: Standings) -> str:
     return "\n".join(f"- {note}" for note in notes)
 
 
-def _failures(standings: Standings) -> str:
-    if not standings.failed:
+def _failures(results: SuiteResults) -> str:
+    if not results.failed:
         return ""
-    lines = [f"- {run.name}: `{' '.join(run.error.replace('`', chr(39)).split())}`" for run in standings.failed]
+    lines = [f"- {run.name}: `{' '.join(run.error.replace('`', chr(39)).split())}`" for run in results.failed]
     return "\n".join([f"Failed runs, which count nowhere: {len(lines)}.", "", *lines])
 
 
-def _origin(standings: Standings, curves: bool) -> str:
+def _origin(results: SuiteResults, curves: bool) -> str:
     """Versions and machines; where there are several, with the number of their runs."""
     lines = [
         f"Every run is a row of [`{RESULTS}`]({RESULTS})"
         + (f", its evaluations are in [`{CURVES}`]({CURVES})." if curves else ".")
     ]
     for label, field in (("versions", "versions"), ("git revision", "git_revision"), ("machine", "machine")):
-        found = Counter(value for run in standings.records if (value := getattr(run, field)))
+        found = Counter(value for run in results.records if (value := getattr(run, field)))
         texts = [f"{value} ({runs} runs)" if len(found) > 1 else value for value, runs in found.most_common()]
         lines.append(f"- {label}: {', or '.join(texts) or 'not recorded'}")
     return "\n".join([lines[0], "", *lines[1:]])

@@ -116,11 +116,11 @@ def read_tables(jobs: Sequence[TaskJob], out: Path) -> tuple[list[RunRecord], li
         if job.finished(out):
             records.append(_record(job, out))
             trials = read_json(job.run(out) / RESULT, "the result of a run")["trials"]
-            points += [CurvePoint(job.task.id, job.contender, job.seed, int(steps), mean) for steps, mean in trials]
+            points += [CurvePoint(job.task.id, job.method, job.seed, int(steps), mean) for steps, mean in trials]
         elif error is not None:
             steps, made = job.done(job.run(out)), read_origin(job.folder(out))
             records.append(
-                RunRecord(job.task.id, job.contender, job.seed, None, None, steps, None, None, **made, error=error)
+                RunRecord(job.task.id, job.method, job.seed, None, None, steps, None, None, **made, error=error)
             )
     return records, points
 
@@ -129,7 +129,7 @@ def _record(job: TaskJob, out: Path) -> RunRecord:
     result = read_json(job.run(out) / RESULT, "the result of a run")
     return RunRecord(
         task=job.task.id,
-        memory=job.contender,
+        memory=job.method,
         seed=job.seed,
         score=score(result["trials"]),
         kept=result["mean_return"],

@@ -2,7 +2,7 @@
 
 Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice", arXiv 2108.13264.
 
-A run is one score on one task with one seed; :data:`Scores` are the runs of one contender. Intervals are percentiles
+A run is one score on one task with one seed; :data:`Scores` are the runs of one method. Intervals are percentiles
 over resamples that redraw the seeds within each task (a stratified bootstrap): they tell what other seeds might have
 given on these tasks, and nothing about other tasks. With n seeds a redrawn mean has (n - 1) / n of the variance it
 should have, so with few seeds the intervals are somewhat too narrow. Needs SciPy (the ``plots`` extra).
@@ -19,7 +19,7 @@ import numpy as np
 
 from rl_larnn.errors import UserError
 
-#: Scores of one contender: per task one value for each seed. To be pooled over tasks they must share a scale.
+#: Scores of one method: per task one value for each seed. To be pooled over tasks they must share a scale.
 Scores = Mapping[str, Sequence[float]]
 
 RESAMPLES = 2000

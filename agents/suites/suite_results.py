@@ -1,4 +1,4 @@
-"""The runs of a suite sorted by task and contender, on the scale of each task, and who may be compared with whom."""
+"""The runs of a suite sorted by task and method, on the scale of each task, and who may be compared with whom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rl_larnn.agents.suites.records import RunRecord
 from rl_larnn.agents.suites.statistics import Scores, interquartile_mean
 from rl_larnn.envs import TASKS, Task, find_task
 
-#: Our contender without a memory: a control, never the best of our memories.
+#: Our method without a memory: a control, never the best of our memories.
 CONTROL = "none"
 
 #: Our memories in the order in which tables and legends list them; those of a user follow.
@@ -53,9 +53,9 @@ def memory_gain(task: str, score: float) -> float | None:
     return None if found is None else (score - found.floor.value) / (found.ceiling.value - found.floor.value)
 
 
-def is_memory(contender: str) -> bool:
-    """Whether the contender is one of our memories (or a user's), so neither a baseline nor the control."""
-    return contender not in (*BASELINES, CONTROL)
+def is_memory(method: str) -> bool:
+    """Whether the method is one of our memories (or a user's), so neither a baseline nor the control."""
+    return method not in (*BASELINES, CONTROL)
 
 
 def equal_steps(first: float, second: float) -> bool:
@@ -63,7 +63,7 @@ def equal_steps(first: float, second: float) -> bool:
     return abs(first - second) <= STEP_TOLERANCE * max(first, second)
 
 
-class Standings:
+class SuiteResults:
     """All runs of a suite.
 
     :param records: finished and failed runs; the failed ones count nowhere
@@ -73,46 +73,46 @@ class Standings:
         self.records = sorted(records, key=lambda record: record.key)
         self.failed = [record for record in self.records if record.score is None]
         self.tasks = sorted({record.task for record in self.records}, key=_task_order)
-        self.contenders = sorted({record.memory for record in self.records}, key=_contender_order)
+        self.methods = sorted({record.memory for record in self.records}, key=_method_order)
         self._finished: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
         for record in self.records:
             if record.score is not None:
                 self._finished[record.task, record.memory].append(record)
 
-    def finished(self, contender: str, task: str | None = None) -> list[RunRecord]:
-        """Finished runs of a contender, on one task or on all."""
+    def finished(self, method: str, task: str | None = None) -> list[RunRecord]:
+        """Finished runs of a method, on one task or on all."""
         tasks = self.tasks if task is None else [task]
-        return [record for name in tasks for record in self._finished.get((name, contender), [])]
+        return [record for name in tasks for record in self._finished.get((name, method), [])]
 
-    def scores(self, contender: str) -> dict[str, list[float]]:
+    def scores(self, method: str) -> dict[str, list[float]]:
         """Per task that it has finished, its score with each seed."""
-        runs = {task: self.finished(contender, task) for task in self.tasks}
+        runs = {task: self.finished(method, task) for task in self.tasks}
         return {task: [run.score for run in own if run.score is not None] for task, own in runs.items() if own}
 
-    def kept(self, contender: str) -> dict[str, list[float]]:
+    def kept(self, method: str) -> dict[str, list[float]]:
         """Per task that it has finished, the mean return of the agent that each seed's run kept."""
-        runs = {task: self.finished(contender, task) for task in self.tasks}
+        runs = {task: self.finished(method, task) for task in self.tasks}
         return {task: [run.kept for run in own if run.kept is not None] for task, own in runs.items() if own}
 
-    def gains(self, contender: str) -> dict[str, list[float]]:
+    def gains(self, method: str) -> dict[str, list[float]]:
         """Per task that it has finished and that has a floor and a ceiling, its memory gain with each seed."""
-        found = {task: [memory_gain(task, score) for score in own] for task, own in self.scores(contender).items()}
+        found = {task: [memory_gain(task, score) for score in own] for task, own in self.scores(method).items()}
         return {task: [gain for gain in own if gain is not None] for task, own in found.items() if None not in own}
 
-    def steps(self, contender: str, task: str) -> float | None:
+    def steps(self, method: str, task: str) -> float | None:
         """Median environment steps of its finished runs on a task."""
-        runs = self.finished(contender, task)
+        runs = self.finished(method, task)
         return float(np.median([run.steps for run in runs])) if runs else None
 
-    def comparable(self, task: str, contender: str, opponent: str) -> bool:
+    def comparable(self, task: str, method: str, opponent: str) -> bool:
         """Whether both have finished the task, after equal steps."""
-        own, theirs = self.steps(contender, task), self.steps(opponent, task)
+        own, theirs = self.steps(method, task), self.steps(opponent, task)
         return own is not None and theirs is not None and equal_steps(own, theirs)
 
-    def against(self, contender: str, opponent: str) -> tuple[Scores, Scores]:
+    def against(self, method: str, opponent: str) -> tuple[Scores, Scores]:
         """Scores of both on the tasks where they may be compared; empty where there is none."""
-        own, theirs = self.scores(contender), self.scores(opponent)
-        tasks = [task for task in self.tasks if self.comparable(task, contender, opponent)]
+        own, theirs = self.scores(method), self.scores(opponent)
+        tasks = [task for task in self.tasks if self.comparable(task, method, opponent)]
         return {task: own[task] for task in tasks}, {task: theirs[task] for task in tasks}
 
     def compare(self, opponent: str) -> tuple[list[Comparison], dict[str, str]]:
@@ -122,7 +122,7 @@ class Standings:
         """
         comparisons, reasons, theirs = [], {}, self.scores(opponent)
         for task in self.tasks:
-            ours = [name for name in self.contenders if is_memory(name) and self.finished(name, task)]
+            ours = [name for name in self.methods if is_memory(name) and self.finished(name, task)]
             equal = [name for name in ours if self.comparable(task, name, opponent)]
             if not ours or task not in theirs:
                 reasons[task] = f"no finished run of {'a memory' if task in theirs else opponent}"
@@ -140,9 +140,9 @@ def _task_order(task: str) -> tuple[int, str]:
     return (len(TASKS) if found is None else list(TASKS).index(found.id)), task
 
 
-def _contender_order(contender: str) -> tuple[int, int, str]:
+def _method_order(method: str) -> tuple[int, int, str]:
     groups = (OURS, (), (CONTROL,), tuple(BASELINES))
     for group, names in enumerate(groups):
-        if contender in names:
-            return group, names.index(contender), contender
-    return 1, 0, contender
+        if method in names:
+            return group, names.index(method), method
+    return 1, 0, method

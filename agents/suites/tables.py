@@ -1,4 +1,4 @@
-"""The tables of a suite in Markdown: one line per contender, and one line per task for gains and for scores."""
+"""The tables of a suite in Markdown: one line per method, and one line per task for gains and for scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_larnn.agents.suites.records import RunRecord
 from rl_larnn.agents.suites.statistics import Estimate, interquartile_mean, pooled_interquartile_mean
-from rl_larnn.agents.suites.suite_results import Standings, equal_steps, scaled_task
+from rl_larnn.agents.suites.suite_results import SuiteResults, equal_steps, scaled_task
 from rl_larnn.envs import Bound, find_task
 
 #: In place of what was not run or is not known.
@@ -19,49 +19,49 @@ MARK = "†"
 
 
 def summary_table(records: Iterable[RunRecord]) -> str:
-    """Per contender the memory gain over all tasks, best first, in Markdown.
+    """Per method the memory gain over all tasks, best first, in Markdown.
 
     Tasks without a known floor and ceiling are left out.
 
     :raises UserError: if SciPy is missing
     """
-    standings = Standings(records)
-    rows = sorted((_summary_row(standings, name) for name in standings.contenders), key=lambda row: -row[0])
+    results = SuiteResults(records)
+    rows = sorted((_summary_row(results, name) for name in results.methods), key=lambda row: -row[0])
     header = ["memory", "gain, IQM (95 % interval)", "mean", "worst run", "tasks", "runs", "steps/s (median)"]
     return markdown_table(header, [cells for _, cells in rows])
 
 
-def gain_table(standings: Standings, marked: Collection[str]) -> str:
-    """Tasks with a scale against contenders: interquartile mean of the gain over seeds, and the worst seed.
+def gain_table(results: SuiteResults, marked: Collection[str]) -> str:
+    """Tasks with a scale against methods: interquartile mean of the gain over seeds, and the worst seed.
 
     :param marked: tasks to put a :data:`MARK` behind
     """
-    gains = {name: standings.gains(name) for name in standings.contenders}
+    gains = {name: results.gains(name) for name in results.methods}
     rows = []
-    for task in filter(scaled_task, standings.tasks):
+    for task in filter(scaled_task, results.tasks):
         rows.append([_label(task, marked), *_cells([own.get(task) for own in gains.values()], _gain)])
     return markdown_table(["task", *(f"`{name}`" for name in gains)], rows)
 
 
-def score_table(standings: Standings, marked: Collection[str]) -> str:
-    """All tasks against contenders: interquartile mean of the score over seeds, the worst seed, steps and bounds.
+def score_table(results: SuiteResults, marked: Collection[str]) -> str:
+    """All tasks against methods: interquartile mean of the score over seeds, the worst seed, steps and bounds.
 
     :param marked: tasks to put a :data:`MARK` behind
     """
-    scores = {name: standings.scores(name) for name in standings.contenders}
+    scores = {name: results.scores(name) for name in results.methods}
     rows = []
-    for task in standings.tasks:
+    for task in results.tasks:
         found = find_task(task)
         bounds = [MISSING] * 3 if found is None else [_bound(own) for own in (found.random, found.floor, found.ceiling)]
         cells = _cells([own.get(task) for own in scores.values()], number)
-        rows.append([_label(task, marked), _steps(standings, task), *bounds, *cells])
+        rows.append([_label(task, marked), _steps(results, task), *bounds, *cells])
     return markdown_table(["task", "steps", "random", "floor", "ceiling", *(f"`{name}`" for name in scores)], rows)
 
 
-def kept_table(standings: Standings) -> str:
-    """All tasks against contenders: mean over seeds of what the kept agents get, and the worst seed."""
-    kept = {name: standings.kept(name) for name in standings.contenders}
-    rows = [[task, *(_mean_and_worst(own.get(task)) for own in kept.values())] for task in standings.tasks]
+def kept_table(results: SuiteResults) -> str:
+    """All tasks against methods: mean over seeds of what the kept agents get, and the worst seed."""
+    kept = {name: results.kept(name) for name in results.methods}
+    rows = [[task, *(_mean_and_worst(own.get(task)) for own in kept.values())] for task in results.tasks]
     return markdown_table(["task", *(f"`{name}`" for name in kept)], rows)
 
 
@@ -71,12 +71,12 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _summary_row(standings: Standings, name: str) -> tuple[float, list[str]]:
+def _summary_row(results: SuiteResults, name: str) -> tuple[float, list[str]]:
     """What the row is sorted by, and its cells."""
-    gains = standings.gains(name)
+    gains = results.gains(name)
     pooled = [gain for own in gains.values() for gain in own]
-    failed = sum(record.memory == name for record in standings.failed)
-    speeds = [run.steps_per_s for run in standings.finished(name) if run.steps_per_s is not None]
+    failed = sum(record.memory == name for record in results.failed)
+    speeds = [run.steps_per_s for run in results.finished(name) if run.steps_per_s is not None]
     value, measured = -np.inf, [MISSING] * 3
     if gains:
         estimate = pooled_interquartile_mean(gains)
@@ -97,7 +97,7 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _cells(seeds: Sequence[Sequence[float] | None], text: Callable[[float], str]) -> list[str]:
-    """One cell per contender; the best are bold, all those that read the same as the best."""
+    """One cell per method; the best are bold, all those that read the same as the best."""
     means = [None if own is None else interquartile_mean(own) for own in seeds]
     best = text(max((mean for mean in means if mean is not None), default=0.0))
     cells = []
@@ -117,9 +117,9 @@ def _mean_and_worst(seeds: Sequence[float] | None) -> str:
     return f"{mean} ({number(min(seeds))})" if len(seeds) > 1 else mean
 
 
-def _steps(standings: Standings, task: str) -> str:
+def _steps(results: SuiteResults, task: str) -> str:
     """Steps of the task's runs in thousands: one figure, or the lowest and the highest where they are not equal."""
-    found = [steps for name in standings.contenders if (steps := standings.steps(name, task)) is not None]
+    found = [steps for name in results.methods if (steps := results.steps(name, task)) is not None]
     if not found:
         return MISSING
     low, high = (f"{steps / 1000:.0f}k" if steps >= 1000 else f"{steps:.0f}" for steps in (min(found), max(found)))

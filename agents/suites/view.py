@@ -13,13 +13,13 @@ from rl_larnn.agents.suites.job import LOG, Job
 
 
 def view(jobs: Sequence[Job], running: Sequence[Job], out: Path) -> Group:
-    """What is compared on down, contenders across: finished runs of all, percent of those on their way, failures."""
-    contenders = list(dict.fromkeys(job.contender for job in jobs))
-    table = Table("", *contenders, box=None)
+    """What is compared on down, methods across: finished runs of all, percent of those on their way, failures."""
+    methods = list(dict.fromkeys(job.method for job in jobs))
+    table = Table("", *methods, box=None)
     for ground in dict.fromkeys(job.ground for job in jobs):
         cells = []
-        for contender in contenders:
-            own = [job for job in jobs if (job.ground, job.contender) == (ground, contender)]
+        for method in methods:
+            own = [job for job in jobs if (job.ground, job.method) == (ground, method)]
             percent = [f"{job.percent(out)}%" for job in own if job in running]
             failed = sum(job.error(out) is not None for job in own if job not in running)
             done = f"{sum(job.finished(out) for job in own)}/{len(own)}"
