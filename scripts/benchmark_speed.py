@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How fast memories train and act, side by side with what there is: python scripts/benchmark_speed.py"""
+"""Compare the speed of memories and of others' agents: python scripts/benchmark_speed.py"""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from rich.table import Table
 from command_line import Parser, script, this_command
 from rl_larnn.agents.benchmark.acting import measure_steps
 from rl_larnn.agents.benchmark.offline import measure_updates
-from rl_larnn.agents.benchmark.report import Report, markdown
+from rl_larnn.agents.benchmark.report import PARTS, Report
 from rl_larnn.agents.benchmark.scans import measure_average, measure_larnn, measure_scans, measure_windows
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS, agents, measure_collecting, measure_training
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.reporting.styles import check_picture
 from rl_larnn.errors import UserError
 
-PARTS = ("training", "collecting", "scans", "growth", "larnn", "windows", "offline", "steps")
-
 
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser("Contestants take turns; ratios are medians over rounds, with spread.")
+    parser = Parser("Methods take turns; ratios are medians over rounds, with spread.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes: under 2 minutes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure (all)")
     parser.add_argument("--env", default="CartPole-POMDP-v0", help="environment to train on (CartPole-POMDP-v0)")
     parser.add_argument("--n-envs", type=int, default=8, help="environments side by side (8)")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (7; with --quick 3)")
+    parser.add_argument("--rounds", type=int, help="turns of each method (7; with --quick 3)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured time")
@@ -39,31 +38,30 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(arguments: argparse.Namespace, console: Console) -> Report:
-    """Run the parts that were asked for."""
+def measure(arguments: argparse.Namespace) -> Report:
+    """Measure the chosen parts."""
     quick, device = arguments.quick, arguments.device
     rounds, report = arguments.rounds or (3 if quick else 7), Report(device)
-    with console.status("") as status:
-        tell = status.update
+    with TerminalReporter().progress() as bar:
         if {"training", "collecting"} & set(arguments.only):
-            contestants = agents(arguments.env, arguments.n_envs, list(MEMORY_OPTIONS), device)
-            report.training = measure_training(contestants, rounds, tell)  # collecting needs started agents
+            methods = agents(arguments.env, arguments.n_envs, list(MEMORY_OPTIONS), device)
+            report.training = measure_training(methods, rounds, bar)  # collecting needs started agents
             if "collecting" in arguments.only:
-                report.collecting = measure_collecting(contestants, rounds, tell)
+                report.collecting = measure_collecting(methods, rounds, bar)
         if "scans" in arguments.only:
             lengths = (32, 256, 1024) if quick else (32, 64, 128, 512, 1024, 4096)
-            report.scans = measure_scans(lengths, 256 if quick else 1024, rounds, device, tell)
+            report.scans = measure_scans(lengths, 256 if quick else 1024, rounds, device, bar)
         if "growth" in arguments.only:
-            report.growth = measure_average(rounds, device, tell)
+            report.growth = measure_average(rounds, device, bar)
         if "larnn" in arguments.only:
-            report.larnn = measure_larnn(2 if quick else 5, device, tell)
+            report.larnn = measure_larnn(2 if quick else 5, device, bar)
         if "windows" in arguments.only:
-            report.windows = measure_windows(rounds, device, tell)
+            report.windows = measure_windows(rounds, device, bar)
         if "offline" in arguments.only:
-            report.offline = measure_updates(rounds, device, tell)
+            report.offline = measure_updates(rounds, device, bar)
         if "steps" in arguments.only:
             places = (10, 1_000, 10_000) if quick else (10, 1_000, 100_000)
-            report.steps = {rows: measure_steps(rows, places, tell) for rows in ((1,) if quick else (1, 64))}
+            report.steps = {rows: measure_steps(rows, places, bar) for rows in ((1,) if quick else (1, 64))}
     return report
 
 
@@ -75,7 +73,7 @@ def main() -> None:
         raise UserError("--device cuda needs a GPU that torch can use, and there is none")
     if arguments.plot:
         check_picture(arguments.plot)  # before an hour of measuring
-    report = measure(arguments, console)
+    report = measure(arguments)
     machine = report.machine()
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()))
     for title, header, rows in report.tables():
@@ -86,7 +84,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_data(), indent=1))
     if arguments.markdown:
-        arguments.markdown.write_text(markdown(report, this_command()))
+        arguments.markdown.write_text(report.markdown(this_command()))
     if arguments.plot:
         report.plot(arguments.plot)
 

@@ -14,14 +14,15 @@ from torch import nn
 
 from rl_larnn.agents.benchmark import acting, offline, scans, timing
 from rl_larnn.agents.benchmark.acting import TRANSFORMER, CachedTransformer, measure_steps
-from rl_larnn.agents.benchmark.report import Report, markdown
+from rl_larnn.agents.benchmark.report import Report
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME, agents, measure_collecting, measure_training
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.state import leaves
 from tests.script_cases import Call, caller
 
 
-def test_contestants_take_turns() -> None:
+def test_methods_take_turns() -> None:
     order: list[str] = []
     turns = {name: (lambda name=name: order.append(name)) for name in "abc"}
     times = take_turns(turns, rounds=3, warm_up=1)
@@ -57,7 +58,7 @@ def test_the_transformer_read_token_by_token_is_the_transformer() -> None:
 
 def test_what_a_memory_carries_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acting, "TRIALS", 2)
-    costs = measure_steps(rows=2, places=(1, 40), tell=lambda text: None)
+    costs = measure_steps(rows=2, places=(1, 40), bar=Bar())
     for name, at in costs.items():
         grown = at[40].bytes / at[1].bytes
         assert grown == (40 if name == TRANSFORMER else 1)
@@ -68,18 +69,17 @@ def test_time_of_a_stream_by_hand() -> None:
     assert acting.cumulative_seconds({20: acting.Cost(3.0, 0), 10: acting.Cost(1.0, 0)}) == 30.0
 
 
-def test_the_contestants_are_alike() -> None:
-    contestants = agents("CartPole-POMDP-v0", 8, ["none", "lstm"], "cpu")
-    assert list(contestants) == [PPO_NAME, "none", "lstm", CONTRIB]
-    for agent in contestants.values():
+def test_the_methods_are_alike() -> None:
+    methods = agents("CartPole-POMDP-v0", 8, ["none", "lstm"], "cpu")
+    assert list(methods) == [PPO_NAME, "none", "lstm", CONTRIB]
+    for agent in methods.values():
         assert (agent.n_steps, agent.n_envs, agent.batch_size, agent.n_epochs) == (256, 8, 256, 10)
         widths = {layer.out_features for layer in agent.policy.mlp_extractor.modules() if isinstance(layer, nn.Linear)}
         assert widths == {64}
-    assert isinstance(contestants[PPO_NAME], PPO)
-    few = {name: contestants[name] for name in (PPO_NAME, "none")}
-    silent = (lambda name: None,)
-    assert set(measure_training(few, 1, *silent)) == set(few)
-    assert set(measure_collecting(few, 1, *silent)) == {"environment", *few}
+    assert isinstance(methods[PPO_NAME], PPO)
+    few = {name: methods[name] for name in (PPO_NAME, "none")}
+    assert set(measure_training(few, 1, Bar())) == set(few)
+    assert set(measure_collecting(few, 1, Bar())) == {"environment", *few}
 
 
 def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_report_as_tables_data_and_picture(tmp_path: Path) -> None:
     cost = {10: acting.Cost(1e-5, 512), 1000: acting.Cost(1e-5, 512)}
     report = Report("cpu", times, times, {32: {"lstm": times["lstm"]}}, {1024: {"seconds": times["lstm"]}})
     report.larnn, report.steps = {"small": {"larnn": times["lstm"], "loop": times[CONTRIB]}}, {1: {"lstm": cost}}
-    text = markdown(report, "python x.py")
+    text = report.markdown("python x.py")
     assert "| lstm | 667 | 0.75 (0.50 to 1.00) | 7.50 (5.00 to 10.00) |" in text
     assert len(report.tables()) == 6
     assert json.loads(json.dumps(report.as_data()))["steps"]["1"]["lstm"]["10"] == {"seconds": 1e-5, "bytes": 512}
@@ -102,7 +102,7 @@ def test_the_cost_of_a_window_is_told_against_the_lstm(monkeypatch: pytest.Monke
     ((_, _, rows),) = report.tables()
     assert rows[1] == ["window 8", "3", "2.25 (1.50 to 3.00)", "3,000", "2.25 (1.50 to 3.00)"]
     monkeypatch.setattr(scans, "LARNN_WINDOWS", (2, 3))
-    found = scans.measure_windows(2, "cpu", lambda text: None)
+    found = scans.measure_windows(2, "cpu", Bar())
     assert list(found) == ["lstm", "2", "3"] and all(set(parts) == {"sequence", "step"} for parts in found.values())
 
 
@@ -137,7 +137,7 @@ def test_no_gpu_is_one_line(call: Call) -> None:
     assert call("--device", "cuda") == (2, "", expected)
 
 
-def test_offline_contestants_read_the_same_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_methods_read_the_same_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     names = (offline.DECISION_TRANSFORMER, "gru")
     monkeypatch.setattr(offline, "_OPTIONS", {name: offline._OPTIONS[name] for name in names})
     dataset = offline.random_dataset(episodes=3, length=30)
@@ -147,7 +147,7 @@ def test_offline_contestants_read_the_same_windows(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(one.observations, other.observations)
     torch.testing.assert_close(one.actions, other.actions)
     monkeypatch.setattr(offline, "random_dataset", lambda: dataset)
-    times = offline.measure_updates(2, "cpu", lambda name: None, repeat_for=0.0)
+    times = offline.measure_updates(2, "cpu", Bar(), repeat_for=0.0)
     assert list(times) == list(names) and all(len(own.seconds) == 2 for own in times.values())
     report = Report("cpu", offline=times)
     assert report.tables()[0][2][0][2] == "1.00 (1.00 to 1.00)" and "offline" in report.as_data()

@@ -1,4 +1,4 @@
-"""One step of a memory after long streams, against a causal Transformer that keeps keys and values of all it has read.
+"""Cost of one step of a memory after a long stream, against a causal Transformer with a cache of keys and values.
 
 Letters: B batch rows, H hidden, N tokens read so far.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rl_larnn.agents.benchmark.scans import UNITS
 from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.memories import build_memory
 from rl_larnn.memory import Memory
 from rl_larnn.state import leaves
@@ -27,23 +28,24 @@ TRIALS = 200  # steps timed at each place
 
 
 class Cost(NamedTuple):
-    """What a step costs at some place of a stream."""
+    """Cost of one step at some place of a stream."""
 
     seconds: float  # median of one step
-    bytes: int  # of all that has to be carried to the next step
+    bytes: int  # of the state that is carried to the next step
 
 
 def cumulative_seconds(costs: Mapping[int, Cost]) -> float:
-    """Time of the whole stream up to the last place: a straight line between places, level before the first."""
+    """Seconds of the stream up to the last place: linear between places, constant before the first."""
     (first, cost), *_ = places = sorted(costs.items())
     between = ((b - a) * (x.seconds + y.seconds) / 2 for (a, x), (b, y) in itertools.pairwise(places))
     return first * cost.seconds + sum(between)
 
 
 class CachedTransformer(nn.Module):
-    """One pre-norm block of a causal Transformer, of the widths of Aaren's block, read token by token.
+    """One pre-norm block of a causal Transformer, of the widths of Aaren's block, which reads token by token.
 
-    :param room: tokens to make room for
+    :param rows: batch size B
+    :param room: the most tokens that it can read
     """
 
     def __init__(self, rows: int, room: int) -> None:
@@ -113,13 +115,13 @@ def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
     return {place: Cost(medians[place], token * place) for place in places}
 
 
-def measure_steps(rows: int, places: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[int, Cost]]:
+def measure_steps(rows: int, places: Sequence[int], bar: Bar) -> dict[str, dict[int, Cost]]:
     """Cost of one step after so many others, per memory and for the Transformer."""
     found: dict[str, dict[int, Cost]] = {}
     for name, (memory, options) in {**WITH_DEEP_AAREN, WINDOWED: ("transformer", {})}.items():
         if name != "none":
-            tell(f"{name}, steps of {rows} rows")
+            bar.note(f"{name}, steps of {rows} rows")
             found[name] = _memory_costs(build_memory(memory, UNITS, options), rows, places)
-    tell(f"{TRANSFORMER}, {rows} rows")
+    bar.note(f"{TRANSFORMER}, {rows} rows")
     found[TRANSFORMER] = _transformer_costs(rows, places)
     return found

@@ -1,6 +1,6 @@
 """One update of offline learners on the same windows: memories against a Decision Transformer of their width.
 
-The data have the shapes of Hopper (11 numbers seen, 3 done) and are random; an update costs the same on any.
+The data are random, with Hopper's shapes; an update costs the same on any.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
 from rl_larnn.agents.offline.seen import fit_statistics
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.settings.environments import as_the_agent_sees_it
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Columns, Dataset
 
 #: Windows of a batch and steps of a window, as in the experiments on locomotion of Chen et al., 2021.
 WINDOWS, CONTEXT = 64, 20
-SEEN, DONE = 11, 3
+OBSERVATION, ACTION = 11, 3
 
 DECISION_TRANSFORMER = "Decision Transformer (3 tokens a step)"
-#: Everyone reads the same numbers: what is seen, the last action, the return-to-go and the time.
+#: All read the same numbers: the observation, the last action, the return-to-go and the time.
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    DECISION_TRANSFORMER: ("transformer", {"context": CONTEXT, "tokens": [SEEN, DONE, 2]}),
+    DECISION_TRANSFORMER: ("transformer", {"context": CONTEXT, "tokens": [OBSERVATION, ACTION, 2]}),
     "Transformer (1 token a step)": ("transformer", {"context": CONTEXT}),
     **WITH_DEEP_AAREN,
 }
@@ -40,16 +41,16 @@ _RECIPE = Recipe(previous_action=True, target_return=1.0, step_number=200)
 class Shapes(gym.Env):
     """Nothing but the spaces of an environment."""
 
-    observation_space = spaces.Box(-np.inf, np.inf, (SEEN,), np.float32)
-    action_space = spaces.Box(-1.0, 1.0, (DONE,), np.float32)
+    observation_space = spaces.Box(-np.inf, np.inf, (OBSERVATION,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (ACTION,), np.float32)
 
 
 def random_dataset(episodes: int = 50, length: int = 200) -> Dataset:
-    """Random numbers of these shapes."""
+    """Random episodes of equal length."""
     generator, steps = np.random.default_rng(0), episodes * length
     columns = Columns(
-        generator.normal(size=(steps, SEEN)).astype(np.float32),
-        generator.uniform(-1, 1, (steps, DONE)).astype(np.float32),
+        generator.normal(size=(steps, OBSERVATION)).astype(np.float32),
+        generator.uniform(-1, 1, (steps, ACTION)).astype(np.float32),
         generator.normal(size=steps),
         np.full(episodes, length),
         np.zeros(episodes, bool),
@@ -68,7 +69,7 @@ def learner(memory: str, options: dict[str, Any], dataset: Dataset, device: str)
     return OfflineLearner(model, dataset, _RECIPE, OfflinePlan(batch_size=WINDOWS, seq_len=CONTEXT, batches="windows"))
 
 
-def measure_updates(rounds: int, device: str, tell: Callable[[str], None], repeat_for: float = 0.5) -> dict[str, Times]:
+def measure_updates(rounds: int, device: str, bar: Bar, repeat_for: float = 0.5) -> dict[str, Times]:
     """Seconds of one update: drawing the batch, forward, backward, one step of the optimiser."""
     dataset = random_dataset()
     learners = {name: learner(memory, options, dataset, device) for name, (memory, options) in _OPTIONS.items()}
@@ -76,4 +77,4 @@ def measure_updates(rounds: int, device: str, tell: Callable[[str], None], repea
     def turn(own: OfflineLearner) -> Callable[[], object]:
         return lambda: own.update()["train/loss"].item()
 
-    return take_turns({name: turn(own) for name, own in learners.items()}, rounds, 3, repeat_for, tell)
+    return take_turns({name: turn(own) for name, own in learners.items()}, rounds, 3, repeat_for, bar)

@@ -1,47 +1,50 @@
-"""What was measured, as tables for people, as plain data for programs, and as a picture."""
+"""What was measured: as tables for people, as plain data for programs, and as a picture."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rl_larnn.agents.benchmark.acting import WINDOWED, Cost, cumulative_seconds
-from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WINDOWS
-from rl_larnn.agents.benchmark.scans import WINDOWLESS
+from rl_larnn.agents.benchmark import tables
+from rl_larnn.agents.benchmark.acting import WINDOWED, Cost
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
 from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
 from rl_larnn.agents.runs.provenance import processor
 
-#: Contestants that are contenders of suites under another name.
-_AS = {PPO_NAME: "ppo", CONTRIB: "contrib-lstm", WINDOWED: "transformer"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
+#: Methods that have another name in suites.
+_NAMES_IN_SUITES = {PPO_NAME: "ppo", CONTRIB: "contrib-lstm", WINDOWED: "transformer"}
 
 
 @dataclass
 class Report:
-    """All parts that were measured; a part that was left out is empty."""
+    """All parts that were measured; a part that was left out is empty.
+
+    :param device: of torch, on which everything ran
+    """
 
     device: str
     training: dict[str, Times] = field(default_factory=dict)
     collecting: dict[str, Times] = field(default_factory=dict)
-    scans: dict[int, dict[str, Times]] = field(default_factory=dict)
-    growth: dict[int, dict[str, Times]] = field(default_factory=dict)
-    larnn: dict[str, dict[str, Times]] = field(default_factory=dict)
-    windows: dict[str, dict[str, Times]] = field(default_factory=dict)
+    scans: dict[int, dict[str, Times]] = field(default_factory=dict)  # length, name
+    growth: dict[int, dict[str, Times]] = field(default_factory=dict)  # length, "seconds"
+    larnn: dict[str, dict[str, Times]] = field(default_factory=dict)  # size, name
+    windows: dict[str, dict[str, Times]] = field(default_factory=dict)  # window, "sequence" or "step"
     offline: dict[str, Times] = field(default_factory=dict)
     steps: dict[int, dict[str, dict[int, Cost]]] = field(default_factory=dict)  # rows, name, place
 
     def machine(self) -> dict[str, Any]:
-        """What the figures belong to."""
+        """The hardware and the versions that were measured."""
         names = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "rl-larnn")
         accelerator = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
         return {
@@ -54,160 +57,94 @@ class Report:
 
     def as_data(self) -> dict[str, Any]:
         """Everything, for JSON: seconds, per step where steps are counted."""
+        return {"machine": self.machine(), **{part: _plain(getattr(self, part)) for part in PARTS}}
 
-        def plain(value: Any) -> Any:
-            if isinstance(value, Times):
-                return list(value.seconds)
-            if isinstance(value, Cost):
-                return value._asdict()
-            if isinstance(value, Mapping):
-                return {str(key): plain(part) for key, part in value.items()}
-            return value
-
-        names = ("training", "collecting", "scans", "growth", "larnn", "windows", "offline", "steps")
-        return {"machine": self.machine(), **{name: plain(getattr(self, name)) for name in names}}
-
-    def tables(self) -> list[Table]:
-        """One table per part."""
-        found: list[Table] = []
-        for title, times, reference in (
-            ("Training, environment steps per second", self.training, PPO_NAME),
-            ("Collecting alone, environment steps per second", self.collecting, PPO_NAME),
-        ):
-            if times:
-                header = ["", "steps/s", f"against {PPO_NAME}", f"against {CONTRIB}"]
-                rows = [
-                    [name, f"{1 / own.median:,.0f}", _ratio(own, times[reference]), _ratio(own, times.get(CONTRIB))]
-                    for name, own in times.items()
-                ]
-                found.append((title, header, rows))
+    def tables(self) -> list[tables.Table]:
+        """One table for each part that was measured, and for each batch size of acting."""
+        speeds = {"Training": self.training, "Collecting alone": self.collecting}
+        found = [tables.speed_table(what, times) for what, times in speeds.items() if times]
         if self.scans:
-            names = list(dict.fromkeys(name for times in self.scans.values() for name in times))
-            header = ["forward and backward, ms", *(f"T = {steps}" for steps in self.scans)]
-            rows = [[name, *(_milliseconds(times.get(name)) for times in self.scans.values())] for name in names]
-            found.append(("A sequence of 8 rows, 64 units", header, rows))
+            found.append(tables.scan_table(self.scans))
         if self.growth:
-            first = next(iter(self.growth.values()))["seconds"]
-            base = next(iter(self.growth))
-            rows = [
-                [str(steps), _milliseconds(part["seconds"]), _growth(part["seconds"], first, steps / base)]
-                for steps, part in self.growth.items()
-            ]
-            found.append(("Aaren's average alone, growth with T", ["T", "ms", "time / linear growth"], rows))
+            found.append(tables.growth_table(self.growth))
         if self.larnn:
-            rows = [
-                [size, *(_milliseconds(part) for part in times.values()), _ratio(*times.values())]
-                for size, times in self.larnn.items()
-            ]
-            found.append(("LARNN's scan", ["", "scan, ms", "loop over steps, ms", "times as fast"], rows))
+            found.append(tables.larnn_table(self.larnn))
         if self.windows:
-            windowless = self.windows[WINDOWLESS]
-            rows = [
-                [
-                    f"window {name}" if name.isdigit() else name,
-                    f"{taken['sequence'].median * 1e3:.3g}",
-                    _ratio(windowless["sequence"], taken["sequence"]),
-                    f"{taken['step'].median * 1e6:,.0f}",
-                    _ratio(windowless["step"], taken["step"]),
-                ]
-                for name, taken in self.windows.items()
-            ]
-            header = ["", "sequence, ms", f"times {WINDOWLESS}'s", "one step, µs", f"times {WINDOWLESS}'s"]
-            found.append(("LARNN over its window (T = 128, 16 rows, 64 units, 4 heads)", header, rows))
+            found.append(tables.window_table(self.windows))
         if self.offline:
-            baseline = self.offline[DECISION_TRANSFORMER]
-            rows = [[name, f"{1 / own.median:,.0f}", _ratio(own, baseline)] for name, own in self.offline.items()]
-            title = f"Offline, updates per second ({WINDOWS} windows of {CONTEXT} steps)"
-            found.append((title, ["", "updates/s", "against the Decision Transformer"], rows))
-        for batch, costs in self.steps.items():
-            places = list(next(iter(costs.values())))
-            header = [
-                "one step, µs (kB carried)",
-                *(f"after {place:,}" for place in places),
-                f"{max(places):,} steps, s (estimated)",
-            ]
-            rows = [
-                [
-                    name,
-                    *(f"{cost.seconds * 1e6:,.0f} ({cost.bytes / 1e3:,.1f})" for cost in at.values()),
-                    f"{cumulative_seconds(at):,.3g}",
-                ]
-                for name, at in costs.items()
-            ]
-            found.append((f"Acting, batch of {batch}", header, rows))
-        return found
+            found.append(tables.offline_table(self.offline))
+        return found + [tables.acting_table(batch, costs) for batch, costs in self.steps.items()]
+
+    def markdown(self, command: str) -> str:
+        """A page of all tables.
+
+        :param command: what repeats the measurement
+        """
+        machine = ", ".join(f"{name} {value}" for name, value in self.machine().items())
+        origin = (
+            f"Written by `{command}`. Methods take turns; ratios are of neighbours in time, median over rounds with "
+            f"the lowest and the highest in brackets. {machine[0].upper()}{machine[1:]}."
+        )
+        return "\n\n".join(["# Speed", origin, *(table.markdown() for table in self.tables())]) + "\n"
 
     def plot(self, path: Path) -> None:
-        """Training speed, scan time over T, and the cost of a step over the length of the stream.
+        """Draw training speed, scan time over T, and the cost of a step over the length of the stream.
 
         :raises UserError: for another ending than a picture's, or if matplotlib is missing
         """
         check_picture(path)
         figure = figure_class()(figsize=(13, 4), layout="constrained")
-        speed, length, stream = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
-        names = sorted(self.training, key=lambda name: -self.training[name].median)
-        kinds = [name for name in next(iter(self.scans.values()), {}) if "loop" not in name]
-        acting = next(iter(self.steps.values()), {})
-        looks = _looks([*names, *kinds, *acting])
-        medians = [1 / self.training[name].median for name in names]
-        speed.barh([_short(name) for name in names], medians, color=[looks[name]["color"] for name in names])
-        spread = [[median - 1 / max(self.training[name].seconds), 1 / min(self.training[name].seconds) - median]
-                  for name, median in zip(names, medians, strict=True)]  # fmt: skip
-        speed.errorbar(medians, range(len(names)), xerr=np.array(spread).T, fmt="none", ecolor="0.2", linewidth=1)
-        speed.set_xlabel("environment steps/s when training; median, slowest and fastest round")
-        for name in kinds:
-            points = [(steps, times[name].median * 1e3) for steps, times in self.scans.items()]
-            length.loglog(*zip(*points, strict=True), label=_short(name), **looks[name])
-        length.set_ylabel("forward and backward, ms")
-        length.set_xlabel("steps of a sequence")
-        for name, at in acting.items():
-            stream.loglog(list(at), [cost.seconds * 1e6 for cost in at.values()], label=_short(name), **looks[name])
-        stream.set_ylabel("one step when acting, µs")
-        stream.set_xlabel("steps read before")
-        for axes in (length, stream):
-            axes.legend(frameon=False, fontsize=9)
+        training, scans, acting = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
+        lengths = {name: {steps: times[name].median * 1e3 for steps, times in self.scans.items()}
+                   for name in next(iter(self.scans.values()), {}) if "loop" not in name}  # fmt: skip
+        places = {name: {place: cost.seconds * 1e6 for place, cost in costs.items()}
+                  for name, costs in next(iter(self.steps.values()), {}).items()}  # fmt: skip
+        looks = _looks([*self.training, *lengths, *places])
+        _draw_speeds(training, self.training, looks)
+        _draw_lines(scans, lengths, looks, "steps of a sequence", "forward and backward, ms")
+        _draw_lines(acting, places, looks, "steps read before", "one step when acting, µs")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
 
 
-def markdown(report: Report, command: str) -> str:
-    """A page of all tables.
-
-    :param command: what printed it
-    """
-    machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
-    origin = (
-        f"Written by `{command}`. Contestants take turns; ratios are of neighbours in time, median over rounds with "
-        f"the lowest and the highest in brackets. {machine[0].upper()}{machine[1:]}."
-    )
-    parts = ["# Speed", origin]
-    for title, header, rows in report.tables():
-        lines = [f"**{title}**", "", "| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
-        parts.append("\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]))
-    return "\n\n".join(parts) + "\n"
+#: Names of all parts, in the order in which they are shown.
+PARTS = tuple(part.name for part in fields(Report) if part.name != "device")
 
 
-def _ratio(own: Times, other: Times | None = None) -> str:
-    if other is None:
-        return ""
-    median, lowest, highest = own.speed_against(other)
-    return f"{median:.2f} ({lowest:.2f} to {highest:.2f})"
+def _plain(value: Any) -> Any:
+    if isinstance(value, Times):
+        return list(value.seconds)
+    if isinstance(value, Cost):
+        return value._asdict()
+    return {str(key): _plain(part) for key, part in value.items()}
 
 
-def _growth(own: Times, first: Times, linear: float) -> str:
-    median, lowest, highest = first.speed_against(own)
-    return f"{median / linear:.2f} ({lowest / linear:.2f} to {highest / linear:.2f})"
+def _draw_speeds(axes: Axes, training: Mapping[str, Times], looks: Mapping[str, dict[str, Any]]) -> None:
+    """Draw a bar for each method, the slowest at the bottom, with the slowest and the fastest round."""
+    names = sorted(training, key=lambda name: -training[name].median)
+    medians = [1 / training[name].median for name in names]
+    axes.barh([_short(name) for name in names], medians, color=[looks[name]["color"] for name in names])
+    spread = [[median - 1 / max(training[name].seconds), 1 / min(training[name].seconds) - median]
+              for name, median in zip(names, medians, strict=True)]  # fmt: skip
+    axes.errorbar(medians, range(len(names)), xerr=np.array(spread).T, fmt="none", ecolor="0.2", linewidth=1)
+    axes.set_xlabel("environment steps/s when training; median, slowest and fastest round")
 
 
-def _milliseconds(times: Times | None) -> str:
-    return "" if times is None else f"{times.median * 1e3:.3g}"
+def _draw_lines(
+    axes: Axes, lines: Mapping[str, Mapping[int, float]], looks: Mapping[str, dict[str, Any]], x: str, y: str
+) -> None:
+    for name, points in lines.items():
+        axes.loglog(list(points), list(points.values()), label=_short(name), **looks[name])
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(frameon=False, fontsize=9)
 
 
 def _looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """How each contestant is drawn: like the contender of suites that it is, if it is one."""
-    known = {name: _AS.get(name, name) for name in names}
+    """How each method is drawn: as in the figures of suites, if it is one of theirs."""
+    known = {name: _NAMES_IN_SUITES.get(name, name) for name in names}
     looks = styles(list(dict.fromkeys(known.values())))
-    return {name: looks[contender] for name, contender in known.items()}
+    return {name: looks[method] for name, method in known.items()}
 
 
 def _short(name: str) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import MEMORY_OPTIONS
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.memories import build_memory
 from rl_larnn.memory import Memory
 from rl_larnn.scan import AverageState, average_scan
@@ -31,14 +32,14 @@ def _forward_backward(run: Callable[[], torch.Tensor], parameters: Sequence[torc
 
 
 def torch_lstm(steps: int, rows: int, device: str, units: int = UNITS) -> Callable[[], object]:
-    """A contestant."""
+    """Forward and backward of ``nn.LSTM`` on random inputs."""
     lstm = nn.LSTM(units, units, device=device)
     xs = torch.randn(steps, rows, units, device=device)
     return _forward_backward(lambda: lstm(xs)[0], list(lstm.parameters()))
 
 
 def scan_of(memory: Memory, steps: int, rows: int, loop: bool = False) -> Callable[[], object]:
-    """A contestant: the memory's scan, or the plain loop over its steps."""
+    """Forward and backward of a memory's scan, or of the loop over its steps."""
     xs = torch.randn(steps, rows, memory.input_size).to(memory.zeros(0))
     starts = (torch.rand(steps, rows) < START_SHARE).to(xs.device)
     state, scan = memory.initial_state(rows), (lambda *a: Memory.scan(memory, *a)) if loop else memory.scan
@@ -46,7 +47,7 @@ def scan_of(memory: Memory, steps: int, rows: int, loop: bool = False) -> Callab
 
 
 def step_of(memory: Memory, rows: int) -> Callable[[], object]:
-    """A contestant: one step as it is taken when acting, a scan of length one behind a full window."""
+    """One step as it is taken when acting, a scan of length one after a full window."""
     xs = torch.randn(100, rows, memory.input_size).to(memory.zeros(0))
     starts = torch.zeros(100, rows, dtype=torch.bool, device=xs.device)
     with torch.no_grad():
@@ -60,7 +61,7 @@ def step_of(memory: Memory, rows: int) -> Callable[[], object]:
 
 
 def average(steps: int, device: str, rows: int = ROWS, heads: int = 4, width: int = 16) -> Callable[[], object]:
-    """A contestant: Aaren's attention alone, scores and values given."""
+    """Forward and backward of Aaren's attention alone, on random scores and values."""
     scores = torch.randn(steps, rows, heads, device=device, requires_grad=True)
     values = torch.randn(steps, rows, heads, width, device=device, requires_grad=True)
     decay = torch.full((heads,), 0.1, device=device, requires_grad=True)
@@ -70,7 +71,7 @@ def average(steps: int, device: str, rows: int = ROWS, heads: int = 4, width: in
 
 
 def measure_scans(
-    lengths: Sequence[int], loops_up_to: int, rounds: int, device: str, tell: Callable[[str], None]
+    lengths: Sequence[int], loops_up_to: int, rounds: int, device: str, bar: Bar
 ) -> dict[int, dict[str, Times]]:
     """Per length T: seconds of each memory's scan, of its loop (named ``lstm, loop over steps``) and of ``nn.LSTM``."""
     found = {}
@@ -83,7 +84,7 @@ def measure_scans(
             turns[name] = scan_of(memory, steps, ROWS)
             if steps <= loops_up_to:
                 turns[f"{name}, {LOOP}"] = scan_of(memory, steps, ROWS, loop=True)
-        tell(f"sequences of {steps} steps")
+        bar.note(f"sequences of {steps} steps")
         found[steps] = take_turns(turns, rounds, repeat_for=0.05)
     return found
 
@@ -92,38 +93,38 @@ def measure_scans(
 LARNN_SIZES = [(128, 16, 64, 16, 4), (128, 256, 81, 38, 3)]
 
 
-def measure_larnn(rounds: int, device: str, tell: Callable[[str], None]) -> dict[str, dict[str, Times]]:
-    """LARNN's scan against the original's way, which projects every cell of the window anew at every step."""
+def measure_larnn(rounds: int, device: str, bar: Bar) -> dict[str, dict[str, Times]]:
+    """LARNN's scan against the loop of the original, which projects every cell of the window anew at every step."""
     found = {}
     for steps, rows, units, window, heads in LARNN_SIZES:
         options = {"hidden_size": units, "window": window, "heads": heads}
         memory = build_memory("larnn", units, options).to(device)
         turns = {"larnn": scan_of(memory, steps, rows), LOOP: scan_of(memory, steps, rows, loop=True)}
         name = f"T = {steps}, {rows} rows, {units} units, window {window}"
-        tell(f"larnn, {name}")
+        bar.note(f"larnn, {name}")
         found[name] = take_turns(turns, rounds)
     return found
 
 
-#: LARNN's windows that are compared, and who has none.
+#: LARNN's windows that are compared, and a memory without one.
 LARNN_WINDOWS, WINDOWLESS = (2, 4, 8, 16, 32, 64), "lstm"
 
 
-def measure_windows(rounds: int, device: str, tell: Callable[[str], None]) -> dict[str, dict[str, Times]]:
-    """What a longer window costs: per window, and for an LSTM, a sequence of 128 steps of 16 rows, and one step."""
+def measure_windows(rounds: int, device: str, bar: Bar) -> dict[str, dict[str, Times]]:
+    """Seconds of a sequence (128 steps, 16 rows) and of one step, for LARNN by window and for an LSTM."""
     memories = {WINDOWLESS: build_memory(WINDOWLESS, UNITS, {"hidden_size": UNITS}).to(device)}
     for window in LARNN_WINDOWS:
         options = {"hidden_size": UNITS, "window": window, "heads": 4}
         memories[str(window)] = build_memory("larnn", UNITS, options).to(device)
     sequences = {name: scan_of(memory, 128, 16) for name, memory in memories.items()}
-    taken = take_turns(sequences, rounds, 2, 0.05, lambda name: tell(f"sequences, window {name}"))
+    taken = take_turns(sequences, rounds, 2, 0.05, bar, "sequences, window ")
     steps = {name: step_of(memory, 16) for name, memory in memories.items()}
-    acting = take_turns(steps, rounds, 2, 0.05, lambda name: tell(f"steps, window {name}"))
+    acting = take_turns(steps, rounds, 2, 0.05, bar, "steps, window ")
     return {name: {"sequence": taken[name], "step": acting[name]} for name in memories}
 
 
-def measure_average(rounds: int, device: str, tell: Callable[[str], None]) -> dict[int, dict[str, Times]]:
-    """Aaren's average alone over T up to 16,384, side by side, to see how it grows."""
+def measure_average(rounds: int, device: str, bar: Bar) -> dict[int, dict[str, Times]]:
+    """Seconds of Aaren's average alone for lengths up to 16,384."""
     turns = {str(steps): average(steps, device) for steps in (1024, 4096, 16384)}
-    times = take_turns(turns, rounds, repeat_for=0.1, tell=lambda t: tell(f"Aaren's average, T = {t}"))
+    times = take_turns(turns, rounds, repeat_for=0.1, bar=bar, label="Aaren's average, T = ")
     return {int(steps): {"seconds": taken} for steps, taken in times.items()}

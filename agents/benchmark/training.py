@@ -1,4 +1,4 @@
-"""End-to-end training, and collecting alone: ours with each memory, sb3-contrib's LSTM, and SB3's memoryless PPO.
+"""Speed of training, and of collecting alone: ours with each memory, sb3-contrib's LSTM, and SB3's memoryless PPO.
 
 All share environment, number of environments, steps, epochs, minibatch and layer widths. Ours and sb3-contrib's have a
 memory of 64 units in front of the two layers of 64 that PPO has, for the actor and for the critic.
@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.recipes import Recipe
 
@@ -32,7 +33,7 @@ MEMORY_OPTIONS: dict[str, dict[str, Any]] = {
     "larnn": {"window": 16, "heads": 4},
 }
 
-#: The same as contestants, each a memory and its options; and Aaren as it learns from data.
+#: Name, memory and options of the same, and of Aaren as it learns from data.
 WITH_DEEP_AAREN: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, options) for name, options in MEMORY_OPTIONS.items()},
     "aaren, 2 layers": ("aaren", {"layers": 2}),
@@ -40,7 +41,7 @@ WITH_DEEP_AAREN: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def agents(env_id: str, n_envs: int, memories: Sequence[str], device: str) -> dict[str, OnPolicyAlgorithm]:
-    """The contestants by name; ours by the name of the memory."""
+    """The agents to compare; ours by the name of the memory."""
     shared: dict[str, Any] = {"n_steps": N_STEPS, "batch_size": 256, "n_epochs": 10, "device": device, "seed": 0}
 
     def env() -> VecEnv:
@@ -54,23 +55,19 @@ def agents(env_id: str, n_envs: int, memories: Sequence[str], device: str) -> di
     return found
 
 
-def measure_training(
-    contestants: dict[str, OnPolicyAlgorithm], rounds: int, tell: Callable[[str], None]
-) -> dict[str, Times]:
-    """Seconds per environment step: a rollout and the training on it, as often as there are rounds."""
-    steps = {name: N_STEPS * agent.n_envs for name, agent in contestants.items()}
+def measure_training(methods: dict[str, OnPolicyAlgorithm], rounds: int, bar: Bar) -> dict[str, Times]:
+    """Seconds per environment step of one rollout and the training on it, for each round."""
+    steps = {name: N_STEPS * agent.n_envs for name, agent in methods.items()}
 
     def turn(agent: OnPolicyAlgorithm, amount: int) -> Callable[[], object]:
         return lambda: agent.learn(amount, reset_num_timesteps=False, log_interval=10**9)
 
-    times = take_turns({name: turn(agent, steps[name]) for name, agent in contestants.items()}, rounds, tell=tell)
+    times = take_turns({name: turn(agent, steps[name]) for name, agent in methods.items()}, rounds, bar=bar)
     return {name: Times(tuple(second / steps[name] for second in times[name].seconds)) for name in times}
 
 
-def measure_collecting(
-    contestants: dict[str, OnPolicyAlgorithm], rounds: int, tell: Callable[[str], None]
-) -> dict[str, Times]:
-    """Seconds per environment step of collecting alone; ``environment`` is stepping it with nobody choosing actions."""
+def measure_collecting(methods: dict[str, OnPolicyAlgorithm], rounds: int, bar: Bar) -> dict[str, Times]:
+    """Seconds per environment step of collecting alone; ``environment`` steps with given actions."""
 
     def collect(agent: OnPolicyAlgorithm) -> Callable[[], object]:
         callback = agent._init_callback(None)
@@ -78,7 +75,7 @@ def measure_collecting(
         assert env is not None
         return lambda: agent.collect_rollouts(env, callback, agent.rollout_buffer, N_STEPS)
 
-    some = next(iter(contestants.values()))
+    some = next(iter(methods.values()))
     env = some.get_env()
     assert env is not None
     actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
@@ -87,7 +84,7 @@ def measure_collecting(
         for _ in range(N_STEPS):
             env.step(actions)
 
-    turns = {"environment": only_step, **{name: collect(agent) for name, agent in contestants.items()}}
+    turns = {"environment": only_step, **{name: collect(agent) for name, agent in methods.items()}}
     amount = N_STEPS * some.n_envs
-    times = take_turns(turns, rounds, tell=tell)
+    times = take_turns(turns, rounds, bar=bar)
     return {name: Times(tuple(second / amount for second in times[name].seconds)) for name in times}
