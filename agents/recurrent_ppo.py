@@ -391,4 +391,13 @@ class RecurrentPPO(SB3RecurrentPPO):
         found = load_path_or_dict
         if not isinstance(found, dict):
             found = load_from_zip_file(found, device=device, load_data=False)[1]
-        super().set_parameters(fit_teacher(found, self.teacher is not None), exact_match, device)
+        try:
+            super().set_parameters(fit_teacher(found, self.teacher is not None), exact_match, device)
+        except RuntimeError as error:
+            if "memory" in self.policy_kwargs:
+                raise
+            raise ValueError(
+                f"the weights do not fit a policy with the memory {self.policy.memory}; an archive of an earlier "
+                'revision that names no memory holds a larnn: load it with custom_objects={"policy_kwargs": '
+                'dict(memory="larnn")}'
+            ) from error

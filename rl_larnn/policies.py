@@ -28,7 +28,7 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 
-from rl_larnn.memories import build_memory
+from rl_larnn.memories import DEFAULT_MEMORY, build_memory
 from rl_larnn.memories.none import NoMemory
 from rl_larnn.memories.options import check_choice
 from rl_larnn.memory import Memory
@@ -62,7 +62,7 @@ class MemoryActorCriticPolicy(UpstreamPolicy):
     :raises ValueError: for an unknown memory or option, with the nearest known one
     """
 
-    default_memory: ClassVar[str] = "larnn"
+    default_memory: ClassVar[str] = DEFAULT_MEMORY
     default_features_extractor: ClassVar[type[BaseFeaturesExtractor]] = FlattenExtractor
 
     def __init__(

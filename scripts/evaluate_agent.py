@@ -61,7 +61,7 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
 def report(run: LoadedRun, evaluation: Evaluation, references: References | None, wiped: Evaluation) -> None:
     settings = run.settings
     moment = "" if run.finished else f", unfinished: checkpoint of step {run.model.num_timesteps}"
-    title = f"{settings.env}, {settings.memory}, {len(evaluation.returns)} fresh episodes{moment}"
+    title = f"{settings.env}, {settings.method}, {len(evaluation.returns)} fresh episodes{moment}"
     table = Table(title=title, show_header=False)
     table.add_row("mean return", f"{evaluation.mean:.2f}")
     if references is not None:

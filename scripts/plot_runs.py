@@ -31,7 +31,7 @@ def results_table(folders: list[Path]) -> Table:
     for folder in folders:
         if (folder / RESULT).exists():
             result = read_json(folder / RESULT, "the result of a run")
-            by_memory[result["memory"]].append(result)
+            by_memory[result["memory"] or result["algorithm"]].append(result)
     table = Table("memory", "runs", "mean return", "worst run", "solved", "median steps to solve", "steps/s (median)")
     for memory, results in by_memory.items():
         returns = [result["mean_return"] for result in results]

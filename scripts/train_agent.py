@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
+from rl_larnn.agents.algorithms import ALGORITHMS, OURS
 from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.settings.config import VEC_ENVS, Settings
 from rl_larnn.agents.settings.values import parse_pairs
@@ -23,7 +24,8 @@ def parse_arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--env", help="any Gymnasium id, or one of ours in short: CartPole-POMDP")
     what.add_argument("--resume", metavar="RUN", help="continue the run in this folder from its last checkpoint")
-    parser.add_argument("--memory", help="aaren, larnn, ..., package.module:Class, or a baseline: ppo-4-frames")
+    parser.add_argument("--algo", dest="algorithm", metavar="NAME", help=f"{', '.join(ALGORITHMS)} ({OURS})")
+    parser.add_argument("--memory", help="aaren, larnn, ..., or package.module:Class")
     parser.add_argument("--init", metavar="RUN", help="begin with the weights of a run, online or offline")
     parser.add_argument("-n", "--n-timesteps", type=int, help="environment steps in total")
     parser.add_argument("--seed", type=int)
@@ -53,14 +55,14 @@ def run_training(arguments: argparse.Namespace) -> Run:
 
 
 def announce(settings: Settings, folder: Path) -> None:
-    print(f"{settings.env} with memory {settings.memory}, seed {settings.seed}, recipe {settings.recipe_name}")
+    print(f"{settings.env} with {settings.method}, seed {settings.seed}, recipe {settings.recipe_name}")
     print("  " + ", ".join(f"{key}={value}" for key, value in settings.choices().items()))
     print(f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
 
 
 def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
-    table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
+    table = Table(title=f"{result.env}, {result.method}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
     table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.1f}")
     for label, value in reference_rows(result.env, result.threshold):

@@ -38,7 +38,7 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
     settings = load_run_settings(run.folder)
     assert (settings.memory, settings.init) == ("gru", str(offline.folder))
     assert settings.recipe.target_return == offline.settings.run.recipe.target_return
-    assert settings.recipe.ppo["kickstart_coef"] == Linear(1.0)
+    assert settings.recipe.arguments["kickstart_coef"] == Linear(1.0)
     # Tried before the first step, as it may never be better again.
     assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
 
@@ -59,11 +59,11 @@ def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> No
     asked = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"kickstart_coef": 0.0}))
     for folder, coefficient in ((asked.folder, 0.0), (run.folder, Linear(1.0))):
         again = resolved(folder)
-        assert again.recipe.ppo["kickstart_coef"] == coefficient, "as in the run that it begins with"
+        assert again.recipe.arguments["kickstart_coef"] == coefficient, "as in the run that it begins with"
     chosen = train_offline(config(dataset=RANDOM, settings={**TINY, "kickstart_coef": 0.5}))
-    assert resolved(chosen.folder).recipe.ppo["kickstart_coef"] == 0.5
+    assert resolved(chosen.folder).recipe.arguments["kickstart_coef"] == 0.5
     online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
-    assert "kickstart_coef" not in resolved(online.folder).recipe.ppo
+    assert "kickstart_coef" not in resolved(online.folder).recipe.arguments
 
 
 def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:

@@ -105,7 +105,11 @@ def test_each_setting_goes_to_its_place() -> None:
     changes = {"n_envs": 3, "gamma": 1, "clip_range": Linear(0.1), "activation_fn": "tanh", "hidden_size": 16}
     recipe = apply_settings(RECIPES["CartPole-POMDP-v0"], "gru", changes)
     assert recipe.n_envs == 3 and recipe.memory == "gru"
-    assert recipe.ppo["gamma"] == 1 and recipe.ppo["clip_range"] == Linear(0.1) and recipe.ppo["n_epochs"] == 20
+    assert (
+        recipe.arguments["gamma"] == 1
+        and recipe.arguments["clip_range"] == Linear(0.1)
+        and recipe.arguments["n_epochs"] == 20
+    )
     assert recipe.policy["activation_fn"] == "tanh" and recipe.policy["net_arch"] == {"pi": [64], "vf": [64]}
     assert recipe.for_memory == {"gru": {"hidden_size": 16}}
 
@@ -146,7 +150,7 @@ def test_wrong_settings_are_refused_with_the_nearest_right_thing(
 @pytest.mark.parametrize("env_id", ALL_RECIPES)
 def test_recipes_use_only_settings_that_exist(env_id: str, memory: str) -> None:
     recipe, groups = ALL_RECIPES[env_id], setting_types(memory)
-    for group, values in (("ppo", recipe.ppo), ("policy", recipe.policy)):
+    for group, values in (("arguments", recipe.arguments), ("policy", recipe.policy)):
         for key, value in values.items():
             assert fits(value, groups[group][key]), key
     hints = {key: hint for group in groups.values() for key, hint in group.items()}
@@ -174,7 +178,7 @@ def test_every_recipe_builds_with_every_memory(env_id: str, memory: str, environ
         # As many environments as the recipe asks for, so that its batch size is checked against the real rollout.
         environments[env_id] = normalized(make_environments(env_id, {}, recipe, recipe.n_envs, seed=0), recipe)
     model = build_model(recipe, environments[env_id], seed=0, device="cpu")
-    assert (recipe.ppo["n_steps"] * recipe.n_envs) % recipe.ppo["batch_size"] == 0
+    assert (recipe.arguments["n_steps"] * recipe.n_envs) % recipe.arguments["batch_size"] == 0
     assert model.policy is not None
 
 
@@ -186,11 +190,11 @@ def test_a_recipe_is_found_by_id_and_else_by_kind_of_action() -> None:
 
 def test_a_memory_may_change_any_setting_of_its_recipe() -> None:
     changes = {"gru": {"n_epochs": 3, "previous_action": True, "critic_memory": "none", "layers": 2}}
-    recipe = Recipe(ppo={"n_epochs": 1, "gamma": 0.5}, for_memory=changes)
+    recipe = Recipe(arguments={"n_epochs": 1, "gamma": 0.5}, for_memory=changes)
     changed, unchanged = apply_settings(recipe, "gru", {"n_epochs": 4}), apply_settings(recipe, "none", {})
-    assert changed.ppo == {"n_epochs": 4, "gamma": 0.5} and changed.previous_action
+    assert changed.arguments == {"n_epochs": 4, "gamma": 0.5} and changed.previous_action
     assert changed.policy == {"critic_memory": "none"} and changed.for_memory == {"gru": {"layers": 2}}
-    assert unchanged.ppo == recipe.ppo and not unchanged.previous_action
+    assert unchanged.arguments == recipe.arguments and not unchanged.previous_action
 
 
 @pytest.mark.parametrize(

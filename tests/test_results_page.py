@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.reporting.styles import styles
-from rl_larnn.agents.settings.baselines import BASELINES
 from rl_larnn.agents.suites import page as page_module
 from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import (

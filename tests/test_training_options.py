@@ -36,7 +36,7 @@ def test_options_are_settings_of_a_run(run: Path) -> None:
     choices = load_settings(run).choices()
     assert {key: choices[key] for key in OPTIONS} == OPTIONS
     recipe = json.loads((run / "config.json").read_text())["recipe"]
-    assert recipe["for_memory"]["lstm"]["horizon"] == 100 and recipe["ppo"]["min_advantage_std"] == 0.05
+    assert recipe["for_memory"]["lstm"]["horizon"] == 100 and recipe["arguments"]["min_advantage_std"] == 0.05
     header = (run / "progress.csv").read_text().splitlines()[0]
     assert "memory/teacher_kl" in header
 
@@ -59,3 +59,14 @@ def test_an_agent_with_a_removed_option_acts_but_does_not_train_on_silently(tmp_
     with pytest.raises(ValueError, match=r"refresh_states=True, an option that was removed.*refresh_states=False$"):
         old.learn(24)
     RecurrentPPO.load(tmp_path / "old", env=random_env(), device="cpu", refresh_states=False).learn(72)
+
+
+def test_an_archive_that_names_no_memory_is_of_an_earlier_default(tmp_path: Path) -> None:
+    RecurrentPPO("MlpMemoryPolicy", random_env(), policy_kwargs={"memory": "larnn"}, device="cpu").save(
+        tmp_path / "old"
+    )
+    unnamed = {"policy_kwargs": {}}
+    with pytest.raises(ValueError, match="do not fit a policy with the memory aaren"):
+        RecurrentPPO.load(tmp_path / "old", custom_objects=unnamed, device="cpu")
+    named = {"policy_kwargs": {"memory": "larnn"}}
+    assert RecurrentPPO.load(tmp_path / "old", custom_objects=named, device="cpu").policy.memory == "larnn"

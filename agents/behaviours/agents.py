@@ -117,7 +117,7 @@ def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:
     if path.is_dir():
         run = load_run(path, device)
         recipe, source = run.settings.recipe, run.source
-        record |= {"memory": run.settings.memory, "env": run.settings.env}
+        record |= {"memory": run.settings.method, "env": run.settings.env}
         agent: BaseAlgorithm = run.model
     elif path.is_file():
         agent, recipe, source = _load_archive(path, device), None, path.parent

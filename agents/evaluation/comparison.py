@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from rl_larnn.agents.algorithms import ALGORITHMS, BASELINES, OURS
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.results import score
 from rl_larnn.agents.runs.settings_file import begun_with, load_settings, was_offline
-from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of
 from rl_larnn.agents.settings.config import Settings, TrainConfig, resolve
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.values import format_value
@@ -81,7 +81,7 @@ def comparison_tables(runs: Iterable[Trained], target: float | None = None) -> s
     """
     groups: dict[tuple[str, str], list[Trained]] = defaultdict(list)
     for run in runs:
-        groups[run.settings.env, run.settings.memory].append(run)
+        groups[run.settings.env, run.settings.method].append(run)
     return "\n\n".join(_table(env, memory, group, target) for (env, memory), group in groups.items())
 
 
@@ -147,9 +147,9 @@ def _steps(steps: Sequence[float]) -> str:
 
 def command(settings: Settings) -> str:
     """What to type for such a run, apart from the seed, with the recipe as it is today."""
-    usual, own = _recipe(settings.env, settings.memory, settings.init), _choices(settings)
-    own = {name: value for name, value in _defaults(settings.memory).items() if name in usual} | own
-    parts = ["python", "scripts/train_agent.py", "--env", settings.env, "--memory", settings.memory]
+    usual, own = _recipe(settings.env, settings.method, settings.init), _choices(settings)
+    own = {name: value for name, value in _defaults(settings.method).items() if name in usual} | own
+    parts = ["python", "scripts/train_agent.py", "--env", settings.env, "--memory", settings.method]
     for name in dict.fromkeys([*own, *usual]):
         if name in own and _text(own, name) != _text(usual, name):
             parts += _as_typed(name, own[name] if name == _INIT else _text(own, name))
@@ -182,7 +182,7 @@ def _recipe(env: str, memory: str, init: str | None) -> dict[str, Any]:
 
 def _defaults(memory: str) -> dict[str, Any]:
     """What the arguments of agent, policy and memory are where nobody says anything."""
-    owners: list[Any] = [algorithm_of(memory), MemoryActorCriticPolicy]
+    owners: list[Any] = [ALGORITHMS[memory if memory in BASELINES else OURS].learner, MemoryActorCriticPolicy]
     if memory not in BASELINES:
         owners.append(memory_class(memory))
     found = (parameter for owner in owners for parameter in inspect.signature(owner).parameters.values())

@@ -92,4 +92,4 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     folder = Path(folder)
     settings = load_settings(folder)
     source = find_source(folder)
-    return LoadedRun(folder, source, settings, load_model(source / MODEL, None, device, settings.memory))
+    return LoadedRun(folder, source, settings, load_model(source / MODEL, None, device, settings.algorithm))

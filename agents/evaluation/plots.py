@@ -34,7 +34,7 @@ def read_curves(folders: Sequence[Path]) -> tuple[str, dict[str, list[np.ndarray
         if not curve:
             raise UserError(f"the run {folder} has no finished episode to plot yet")
         environments.add(settings.env)
-        curves[settings.memory].append(np.array(curve)[:, :2])
+        curves[settings.method].append(np.array(curve)[:, :2])
     if len(environments) != 1:
         raise UserError(f"expected runs of one environment, got {', '.join(sorted(environments)) or 'no run'}")
     return environments.pop(), dict(curves)

@@ -86,7 +86,7 @@ def evaluate_variants(
                 found.remove(before)
             whole = int(value) if value == int(value) else value
             result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
-            identity = (settings.env, name, settings.memory, settings.seed, argument, float(value), fixed)
+            identity = (settings.env, name, settings.method, settings.seed, argument, float(value), fixed)
             found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
             tell(found)
     return found

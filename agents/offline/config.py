@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.runs.folder import OFFLINE
-from rl_larnn.agents.settings.baselines import BASELINES
 from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
 from rl_larnn.agents.settings.environments import check_environment
 from rl_larnn.agents.settings.memory_names import memory_name
@@ -34,6 +34,7 @@ from rl_larnn.envs.datasets import (
 from rl_larnn.envs.spaces import is_vector
 from rl_larnn.envs.wrappers.cues import action_cue_space
 from rl_larnn.errors import UserError
+from rl_larnn.memories import DEFAULT_MEMORY
 from rl_larnn.memory import Memory
 
 
@@ -126,7 +127,7 @@ class OfflineSettings:
         """Every number of the training, what the agent sees, and the options of its policy and memory."""
         recipe = self.run.recipe
         cues = {key: getattr(recipe, key) for key in ("target_return", "previous_action", "step_number")}
-        options = {**recipe.policy, **recipe.for_memory.get(self.run.memory, {})}
+        options = {**recipe.policy, **recipe.memory_options}
         return {**asdict(self.plan), "learning_rate": self.plan.learning_rate, **cues, **options}
 
     def to_json(self) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     found = check_environment(env_id, env_kwargs)
     dataset = with_spaces_of(dataset, *found)
     check_environment_fits(dataset, *found, env_id)
-    memory = memory_name(config.memory or "aaren")
+    memory = memory_name(config.memory or DEFAULT_MEMORY)
     recipe, plan = offline_recipe(env_id, memory, int(dataset.columns.lengths.max()))
     own = {"updates": config.updates, "best": config.best}
     planned, settings = split_settings(config.settings)

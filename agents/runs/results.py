@@ -35,6 +35,7 @@ def score(trials: Sequence[Sequence[float]]) -> float:
 class Result:
     """A finished run.
 
+    :param memory: None for an algorithm that takes none
     :param steps: environment steps learned from
     :param wall_s: seconds of training over all sessions, without the final evaluation
     :param best_at_steps: steps after which the agent was at its best: the agent that was kept
@@ -50,7 +51,8 @@ class Result:
     """
 
     env: str
-    memory: str
+    algorithm: str
+    memory: str | None
     seed: int
     steps: int
     wall_s: float
@@ -69,6 +71,11 @@ class Result:
     device: str
     threads: int
     versions: Mapping[str, str]
+
+    @property
+    def method(self) -> str:
+        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
+        return self.memory or self.algorithm
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

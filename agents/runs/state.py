@@ -81,7 +81,7 @@ def load_checkpoint(folder: Path, settings: Settings) -> Session:
     env = make_environments(settings.env, settings.env_kwargs, recipe, recipe.n_envs, seed, settings.vec_env)
     try:
         env = load_normalization(checkpoint / NORMALIZATION, env, training=True)
-        model = load_model(checkpoint / MODEL, env, settings.device, settings.memory)
+        model = load_model(checkpoint / MODEL, env, settings.device, settings.algorithm)
         # Loading seeds everything as at the beginning of the run.
         env.seed(seed)
         _restore(model, state)

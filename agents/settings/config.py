@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.algorithms import ALGORITHMS, OURS
 from rl_larnn.agents.settings.environments import check_environment
 from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.models import pick_device
@@ -20,6 +20,7 @@ from rl_larnn.agents.settings.values import Linear, format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.spaces import same_form, shown
 from rl_larnn.errors import UserError, unknown_name
+from rl_larnn.memories import DEFAULT_MEMORY, MEMORIES
 from rl_larnn.memory import Memory
 
 VEC_ENVS = ("dummy", "subproc")
@@ -30,8 +31,8 @@ class TrainConfig:
     """What to train. ``None`` leaves the choice to the environment's recipe.
 
     :param env: any Gymnasium id, or one of ours in short (``CartPole-POMDP``)
-    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass; or one of
-        :data:`rl_larnn.agents.settings.baselines.BASELINES`
+    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass; the name of
+        an algorithm that takes no memory is understood as ``algorithm``
     :param n_timesteps: environment steps, over all environments together
     :param seed: of the parameters, the actions and the environments
     :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
@@ -48,6 +49,7 @@ class TrainConfig:
     :param threads: threads of torch on the CPU; small networks are fastest with one
     :param init: folder of a finished run, online or offline, whose weights and statistics the agent begins with; what
         it sees and what it is are then as in that run, and so are all settings that are not given
+    :param algorithm: a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
     :param progress_bar: show a bar with the mean return and steps/s (on a terminal)
     """
 
@@ -66,6 +68,7 @@ class TrainConfig:
     vec_env: str = "dummy"
     threads: int = 1
     init: str | Path | None = None
+    algorithm: str | None = None
     progress_bar: bool = False
 
 
@@ -74,7 +77,8 @@ class Settings:
     """A run with every choice made: with the versions, all that is needed to repeat it. Fields as in TrainConfig."""
 
     env: str
-    memory: str
+    algorithm: str
+    memory: str | None
     seed: int
     device: str
     env_kwargs: Mapping[str, Any]
@@ -87,33 +91,58 @@ class Settings:
     recipe: Recipe
     init: str | None = None
 
+    @property
+    def method(self) -> str:
+        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
+        return self.recipe.method
+
     def choices(self) -> dict[str, Any]:
         """Every hyper-parameter under the flat name by which it may be set."""
         recipe = self.recipe
         own = {item.name: getattr(recipe, item.name) for item in fields(Recipe)}
-        options = recipe.for_memory.get(self.memory, {})
-        for group in ("memory", "ppo", "policy", "for_memory"):
+        for group in ("algorithm", "memory", "arguments", "policy", "for_memory"):
             del own[group]
-        return {**own, **recipe.ppo, **recipe.policy, **options}
+        return {**own, **recipe.arguments, **recipe.policy, **recipe.memory_options}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data. The environment's arguments become text, exactly as they may be typed after ``--env-kwargs``."""
-        data = _plain(asdict(self))
+        data = {item.name: getattr(self, item.name) for item in fields(self)}
+        data["recipe"] = _plain({item.name: getattr(self.recipe, item.name) for item in fields(Recipe)})
         data["env_kwargs"] = {key: format_value(value) for key, value in self.env_kwargs.items()}
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:
-        """The inverse of :meth:`to_json`; keys it does not know are ignored.
+        """The inverse of :meth:`to_json`, also of what earlier revisions wrote; keys it does not know are ignored.
 
         :raises KeyError, TypeError: if something is missing
         """
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name != "init"}
-        known["init"] = data.get("init")  # which older runs don't have
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name not in ("algorithm", "init")}
+        known["init"] = data.get("init")
         known["env_kwargs"] = {key: parse_value(text) for key, text in data["env_kwargs"].items()}
         recipe = dict(data["recipe"])
-        recipe["ppo"] = {key: _schedule(value) for key, value in recipe["ppo"].items()}
-        return cls(**{**known, "recipe": Recipe(**recipe)})
+        if "ppo" in recipe:  # earlier revisions knew one algorithm, and named baselines in the place of the memory
+            recipe["arguments"] = recipe.pop("ppo")
+            recipe["algorithm"], recipe["memory"] = algorithm_and_memory(None, known["memory"])
+        recipe["arguments"] = {key: _schedule(value) for key, value in recipe["arguments"].items()}
+        found = Recipe(**recipe)
+        return cls(**{**known, "algorithm": found.algorithm, "memory": found.memory, "recipe": found})
+
+
+def algorithm_and_memory(algorithm: str | None, memory: str | None) -> tuple[str, str | None]:
+    """The algorithm and the memory meant by what a person gave; an algorithm may stand in the place of a memory.
+
+    :return: a name of the table of algorithms; the memory as given, None for an algorithm that takes none
+    :raises UserError: for an unknown algorithm, and for a memory beside one that takes none
+    """
+    if algorithm is None and memory in ALGORITHMS and memory not in MEMORIES:
+        return str(memory), None
+    algorithm = OURS if algorithm is None else algorithm
+    if algorithm not in ALGORITHMS:
+        raise unknown_name("algorithm", algorithm, ALGORITHMS)
+    if ALGORITHMS[algorithm].takes_memory or memory is None:
+        return algorithm, memory
+    raise UserError(f"the algorithm {algorithm} takes no memory, got the memory {memory}: leave one of them out")
 
 
 class BegunWith(NamedTuple):
@@ -133,11 +162,8 @@ AFTER_IMITATION = Linear(1.0)
 def _plain(value: Any) -> Any:
     """Schedules as the text that the command line takes, all else unchanged."""
     if isinstance(value, Mapping):
-        # asdict has taken a schedule apart into its two numbers.
-        if value.keys() == {"start", "end"}:
-            return str(Linear(**value))
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return str(value) if isinstance(value, Linear) else value
 
 
 def _schedule(value: Any) -> Any:
@@ -156,19 +182,21 @@ def resolve(config: TrainConfig, begun_with: BegunWith | None = None) -> Setting
     pick_device(config.device)
     if config.vec_env not in VEC_ENVS:
         raise unknown_name("vec_env", config.vec_env, VEC_ENVS)
-    env_kwargs = {key: parse_value(format_value(value)) for key, value in config.env_kwargs.items()}
+    env_kwargs = dict(config.env_kwargs)
+    for value in env_kwargs.values():
+        format_value(value)  # refuses what config.json cannot hold
     env_id = _resolve_id(config.env)
     found = check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, found[1])
-    memory = memory_name(config.memory or recipe.memory)
     if begun_with is not None:
-        recipe, memory = _as_in(begun_with, config, found, env_id)
-        recipe_name = str(config.init)
-    frames = {"frame_stack": BASELINES[memory].frame_stack} if memory in BASELINES else {}
-    recipe = _sized(apply_settings(recipe, memory, {**frames, **config.settings}), config)
+        recipe, recipe_name = _as_in(begun_with, config, found, env_id), str(config.init)
+    else:
+        recipe = _chosen(config, recipe)
+    recipe = _sized(apply_settings(recipe, recipe.memory, config.settings), config)
     return Settings(
         env=env_id,
-        memory=memory,
+        algorithm=recipe.algorithm,
+        memory=recipe.memory,
         seed=config.seed,
         device=config.device,
         env_kwargs=env_kwargs,
@@ -183,19 +211,30 @@ def resolve(config: TrainConfig, begun_with: BegunWith | None = None) -> Setting
     )
 
 
-def _as_in(
-    begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str
-) -> tuple[Recipe, str]:
-    """Recipe and memory of the run that the agent begins with.
+def _chosen(config: TrainConfig, recipe: Recipe) -> Recipe:
+    """The recipe with the algorithm and the memory of the config, or its own."""
+    given = config.memory if config.memory is None or isinstance(config.memory, str) else memory_name(config.memory)
+    algorithm, memory = algorithm_and_memory(config.algorithm, given)
+    row = ALGORITHMS[algorithm]
+    memory = memory_name(memory or recipe.memory or DEFAULT_MEMORY) if row.takes_memory else None
+    frames = recipe.frame_stack if row.frame_stack == 1 else row.frame_stack
+    return replace(recipe, algorithm=algorithm, memory=memory, frame_stack=frames)
+
+
+def _as_in(begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> Recipe:
+    """The recipe of the run that the agent begins with.
 
     :param found: observation space and action space of the environment that it will act in
     """
     settings = begun_with.settings
-    if config.memory is not None and memory_name(config.memory) != settings.memory:
-        raise UserError(
-            f"the run {config.init} has the memory {settings.memory}, got {memory_name(config.memory)}: leave --memory "
-            "out, or begin with another run"
-        )
+    if config.memory is not None or config.algorithm is not None:
+        asked = _chosen(config, settings.recipe)
+        if (asked.algorithm, asked.memory) != (settings.algorithm, settings.memory):
+            kind, option = ("memory", "--memory") if asked.algorithm == settings.algorithm else ("algorithm", "--algo")
+            raise UserError(
+                f"the run {config.init} has the {kind} {getattr(settings, kind)}, got {getattr(asked, kind)}: leave "
+                f"{option} out, or begin with another run"
+            )
     learned = check_environment(settings.env, settings.env_kwargs)
     for kind, theirs, ours in zip(("observations", "actions"), learned, found, strict=True):
         if not same_form(theirs, ours):
@@ -208,10 +247,9 @@ def _as_in(
         raise UserError(
             f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
         )
-    ppo = dict(settings.recipe.ppo)
-    if begun_with.offline:
-        ppo.setdefault("kickstart_coef", AFTER_IMITATION)
-    return replace(settings.recipe, memory=settings.memory, ppo=ppo), settings.memory
+    if not begun_with.offline:
+        return settings.recipe
+    return replace(settings.recipe, arguments={"kickstart_coef": AFTER_IMITATION, **settings.recipe.arguments})
 
 
 def _resolve_id(name: str) -> str:

@@ -100,7 +100,7 @@ def normalized(env: VecEnv, recipe: Recipe) -> VecEnv:
     observations = recipe.normalize_observations and keys != []
     if not (observations or recipe.normalize_rewards):
         return env
-    gamma = recipe.ppo.get("gamma", 0.99)
+    gamma = recipe.gamma
     return VecNormalize(
         env,
         norm_obs=observations,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.errors import UserError, one_line, unknown_name
 from rl_larnn.memories import MEMORIES
 from rl_larnn.memory import Memory
@@ -30,13 +30,12 @@ def memory_class(name: str) -> type[Memory]:
 
 
 def memory_name(memory: str | type[Memory]) -> str:
-    """The name under which :func:`memory_class` finds a memory again; a baseline's name stays as it is.
+    """The name under which :func:`memory_class` finds a memory again.
 
     :raises UserError: if it cannot, as for a class defined inside a function
     """
     if isinstance(memory, str):
-        if memory not in BASELINES:
-            memory_class(memory)
+        memory_class(memory)
         return memory
     if not isinstance(memory, type):
         raise UserError(f"expected the name of a memory or a subclass of rl_larnn.memory.Memory, got {memory!r}")

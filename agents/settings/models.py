@@ -13,7 +13,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of, without_ours
+from rl_larnn.agents.algorithms import ALGORITHMS
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
@@ -49,12 +49,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def policy_name(observation_space: spaces.Space, memory: str) -> str:
-    """The alias of the policy that reads these observations."""
-    ending = BASELINES[memory].policy if memory in BASELINES else "MemoryPolicy"
+def policy_name(observation_space: spaces.Space, algorithm: str) -> str:
+    """The alias of the algorithm's policy that reads these observations."""
+    suffix = ALGORITHMS[algorithm].policy_suffix
     if isinstance(observation_space, spaces.Dict):
-        return f"MultiInput{ending}"
-    return f"Cnn{ending}" if is_image_space(observation_space) else f"Mlp{ending}"
+        return f"MultiInput{suffix}"
+    return f"Cnn{suffix}" if is_image_space(observation_space) else f"Mlp{suffix}"
 
 
 def policy_arguments(recipe: Recipe) -> dict[str, Any]:
@@ -62,11 +62,8 @@ def policy_arguments(recipe: Recipe) -> dict[str, Any]:
     arguments = dict(recipe.policy)
     if "activation_fn" in arguments:
         arguments["activation_fn"] = ACTIVATIONS[arguments["activation_fn"]]
-    options = dict(recipe.for_memory.get(recipe.memory, {}))
-    if recipe.memory in BASELINES:
-        return BASELINES[recipe.memory].policy_arguments(arguments, **options)
-    memory = recipe.memory if ":" not in recipe.memory else memory_class(recipe.memory)
-    return {**arguments, "memory": memory, "memory_kwargs": options}
+    memory = memory_class(recipe.memory) if ":" in (recipe.memory or "") else recipe.memory
+    return ALGORITHMS[recipe.algorithm].policy_arguments(arguments, memory, recipe.memory_options)
 
 
 def build_model(recipe: Recipe, env: VecEnv, seed: int, device: str) -> OnPolicyAlgorithm:
@@ -75,10 +72,10 @@ def build_model(recipe: Recipe, env: VecEnv, seed: int, device: str) -> OnPolicy
     :raises UserError: whatever the model refuses (sizes that do not divide, unsupported spaces, bad values)
     """
     try:
-        return algorithm_of(recipe.memory)(
-            policy_name(env.observation_space, recipe.memory),
+        return ALGORITHMS[recipe.algorithm].learner(
+            policy_name(env.observation_space, recipe.algorithm),
             env,
-            **_schedules(without_ours(recipe.ppo) if recipe.memory in BASELINES else recipe.ppo),
+            **_schedules(recipe.arguments),
             policy_kwargs=policy_arguments(recipe),
             seed=seed,
             device=pick_device(device),
@@ -93,16 +90,16 @@ def _schedules(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.schedule() if isinstance(value, Linear) else value for key, value in arguments.items()}
 
 
-def load_model(path: Path, env: VecEnv | None, device: str, memory: str) -> OnPolicyAlgorithm:
+def load_model(path: Path, env: VecEnv | None, device: str, algorithm: str) -> OnPolicyAlgorithm:
     """Load a saved model, and give it environments if it is to go on learning.
 
-    :param memory: the run's memory or baseline
+    :param algorithm: the run's, a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
     :raises UserError: if the file is missing, truncated or not a model of this library
     """
-    chosen, algorithm = pick_device(device), algorithm_of(memory)
+    chosen, learner = pick_device(device), ALGORITHMS[algorithm].learner
     try:
-        return algorithm.load(path, env=env, device=chosen)
+        return learner.load(path, env=env, device=chosen)
     except Exception as error:
         # A foreign or cut file fails in as many ways as zip, JSON, pickle and torch know.
-        expected = f"{algorithm.__module__.split('.')[0]}'s {algorithm.__name__}"
+        expected = f"{learner.__module__.split('.')[0]}'s {learner.__name__}"
         raise UserError(f"cannot load {path}: expected a model saved by {expected}, got {one_line(error)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -10,34 +9,24 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Literal
 
-from rl_larnn.agents.settings.baselines import BASELINES, algorithm_of, without_ours
+from rl_larnn.agents.algorithms import ALGORITHMS, BASELINES, OURS, keyword_parameters
+from rl_larnn.agents.components.checks import REMOVED_OPTIONS
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.models import ACTIVATIONS
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.errors import UserError, unknown_name
-from rl_larnn.policies import MemoryActorCriticPolicy
 
 # Said elsewhere (by the environment, by the run or by options of their own), or not to be written as text.
-_NOT_PPO = {"policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
+_NOT_ARGUMENTS = {"policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
 _NOT_POLICY = {"observation_space", "action_space", "lr_schedule", "use_sde", "memory", "memory_kwargs"}
 _NOT_MEMORY = {"input_size", "output_size"}
-_RECIPE_FIELDS = {"ppo", "policy", "for_memory", "memory"}
+_RECIPE_FIELDS = {"algorithm", "arguments", "policy", "for_memory", "memory"}
 
 
 def keyword_types(owner: type, without: set[str]) -> dict[str, Any]:
     """The keyword arguments of a class's constructor and their type hints, through ``**kwargs`` to its bases."""
-    found: dict[str, Any] = {}
-    for base in inspect.getmro(owner):
-        if "__init__" not in vars(base) or base is object:
-            continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
-        hints = _hints(base.__init__)  # type: ignore[misc]
-        named = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
-        for name in named:
-            found.setdefault(name, hints.get(name, Any))
-        if not any(item.kind is item.VAR_KEYWORD for item in parameters):
-            break
+    found = {name: _hints(base.__init__).get(name, Any) for name, (_, base) in keyword_parameters(owner).items()}  # type: ignore[misc]
     return {name: hint for name, hint in found.items() if name not in without and not _is_class(hint)}
 
 
@@ -57,17 +46,19 @@ def _parts(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if union else (hint,)
 
 
-def setting_types(memory: str) -> dict[str, dict[str, Any]]:
-    """Every key that may be set with this memory, in groups: ``recipe``, ``ppo``, ``policy``, ``memory``."""
-    recipe_hints = typing.get_type_hints(Recipe)
-    policy = keyword_types(MemoryActorCriticPolicy, _NOT_POLICY)
+def setting_types(memory: str | None, algorithm: str = OURS) -> dict[str, dict[str, Any]]:
+    """Every key that may be set, in groups: ``recipe``, ``arguments``, ``policy``, ``memory``.
+
+    :param memory: its name; None for an algorithm that takes none
+    """
+    recipe_hints, row = typing.get_type_hints(Recipe), ALGORITHMS[algorithm]
+    policy = keyword_types(row.policy, _NOT_POLICY)
     policy["activation_fn"] = Literal[tuple(ACTIVATIONS)]
-    baseline = memory in BASELINES
     return {
         "recipe": {item.name: recipe_hints[item.name] for item in fields(Recipe) if item.name not in _RECIPE_FIELDS},
-        "ppo": keyword_types(algorithm_of(memory), _NOT_PPO),
-        "policy": without_ours(policy) if baseline else policy,
-        "memory": {"hidden_size": int} if baseline else keyword_types(memory_class(memory), _NOT_MEMORY),
+        "arguments": keyword_types(row.learner, _NOT_ARGUMENTS),
+        "policy": policy,
+        "memory": {"hidden_size": int} if memory is None else keyword_types(memory_class(memory), _NOT_MEMORY),
     }
 
 
@@ -112,30 +103,51 @@ def describe(hint: Any) -> str:
     return getattr(origin or hint, "__name__", str(hint))
 
 
-def apply_settings(recipe: Recipe, memory: str, settings: Mapping[str, Any]) -> Recipe:
+def apply_settings(recipe: Recipe, memory: str | None, settings: Mapping[str, Any]) -> Recipe:
     """The recipe for one memory, with ``settings`` laid over it.
 
-    :param memory: name of a memory or of a baseline
+    :param memory: its name; None for an algorithm that takes none
     :param settings: flat names over the recipe's fields, the algorithm's arguments, the policy's and the memory's
     :return: a recipe whose ``for_memory`` holds the options of this memory alone
     :raises UserError: for an unknown key (with the nearest ones) or a value of the wrong type
     """
-    groups = setting_types(memory)
+    recipe = replace(recipe, memory=memory)
+    groups = setting_types(memory, recipe.algorithm)
     known = {key for keys in groups.values() for key in keys}
     common = {key: value for key, value in recipe.for_memory.get("all", {}).items() if key in known}
-    sorted_settings: dict[str, dict[str, Any]] = {group: {} for group in groups}
-    for key, value in {**common, **recipe.for_memory.get(memory, {}), **settings}.items():
-        group = next((name for name, keys in groups.items() if key in keys), None)
-        if group is None:
-            raise unknown_name("setting", key, [name for keys in groups.values() for name in keys])
+    chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    for key, value in {**common, **recipe.memory_options, **settings}.items():
+        group = _group_of(key, groups)
         value = as_meant(value, groups[group][key])
         if not fits(value, groups[group][key]):
             expected = describe(groups[group][key])
             raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
-        sorted_settings[group][key] = value
-    change = partial(replace, recipe, memory=memory, for_memory={memory: sorted_settings["memory"]})
+        chosen[group][key] = value
+    change = partial(replace, recipe, for_memory={recipe.method: chosen["memory"]})
+    row = ALGORITHMS[recipe.algorithm]
     return change(
-        ppo={**recipe.ppo, **sorted_settings["ppo"]},
-        policy={**recipe.policy, **sorted_settings["policy"]},
-        **sorted_settings["recipe"],
+        arguments=row.arguments({**recipe.arguments, **chosen["arguments"]}),
+        policy=row.policy_options({**recipe.policy, **chosen["policy"]}),
+        **chosen["recipe"],
     )
+
+
+def _group_of(key: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """:raises UserError: for a key that is in no group."""
+    if key in REMOVED_OPTIONS:
+        raise UserError(f"the setting {key} was removed, since nothing measured spoke for it: leave it out")
+    for group, keys in groups.items():
+        if key in keys:
+            return group
+    raise unknown_name("setting", key, [name for keys in groups.values() for name in keys])
+
+
+def settings_taken_by(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings meant for our own algorithm, of which a baseline takes those that it knows.
+
+    :param method: name of a memory or of an algorithm that takes none
+    """
+    if method not in BASELINES:
+        return dict(settings)
+    known = {key for keys in setting_types(None, method).values() for key in keys}
+    return {key: value for key, value in settings.items() if key in known}

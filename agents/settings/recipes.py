@@ -12,7 +12,9 @@ from typing import Any
 
 from gymnasium import spaces
 
+from rl_larnn.agents.algorithms import OURS
 from rl_larnn.agents.settings.values import Linear
+from rl_larnn.memories import DEFAULT_MEMORY
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Recipe:
 
     :param n_timesteps: environment steps, over all environments together
     :param n_envs: environments that run side by side
-    :param memory: the default memory, a name of ``rl_larnn.memories.MEMORIES``
+    :param memory: the default memory, a name of ``rl_larnn.memories.MEMORIES``; None for an algorithm that takes none
     :param normalize_observations: running mean and standard deviation, for the parts that are vectors of numbers
     :param normalize_rewards: divide rewards by the running standard deviation of the discounted return
     :param previous_action: append the previous action to the observation
@@ -29,16 +31,18 @@ class Recipe:
     :param target_return: append the return-to-go to the observation: this target, less the rewards so far
     :param step_number: append the number of the step to the observation, up to this one
     :param frame_stack: observations that the agent sees at once, side by side in one vector, zeros before the first
-    :param ppo: arguments of RecurrentPPO; learning rate and clip ranges may be :class:`Linear`
+    :param algorithm: a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
+    :param arguments: of the algorithm; learning rate and clip ranges may be :class:`Linear`; it is given those that it
+        takes
     :param policy: arguments of the policy; ``activation_fn`` by name
-    :param for_memory: per memory, flat settings laid over all the above
-        (:mod:`rl_larnn.agents.settings.overrides`), its own options among them; those under ``"all"`` go to each memory
-        that knows them
+    :param for_memory: per memory, or algorithm that takes none: flat settings laid over all the above
+        (:mod:`rl_larnn.agents.settings.overrides`), its own options among them; those under ``"all"`` go to each that
+        knows them
     """
 
     n_timesteps: int = 500_000
     n_envs: int = 8
-    memory: str = "aaren"
+    memory: str | None = DEFAULT_MEMORY
     normalize_observations: bool = True
     normalize_rewards: bool = True
     previous_action: bool = False
@@ -46,9 +50,25 @@ class Recipe:
     target_return: float | None = None
     step_number: int | None = None
     frame_stack: int = 1
-    ppo: Mapping[str, Any] = field(default_factory=dict)
+    algorithm: str = OURS
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
     for_memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
+        return self.memory or self.algorithm
+
+    @property
+    def memory_options(self) -> Mapping[str, Any]:
+        """The options of the memory, once settings are chosen."""
+        return self.for_memory.get(self.method, {})
+
+    @property
+    def gamma(self) -> float:
+        """The discount per step."""
+        return self.arguments.get("gamma", 0.99)
 
 
 # One hidden layer of 64 per head behind a memory of 64, rectified, with PyTorch's own initialisation.
@@ -68,7 +88,7 @@ _STEADY = {"gamma": 0.99, "gae_lambda": 0.9, "min_advantage_std": 0.03, "ent_coe
 # For tasks that are about recalling what was shown: rewards of size one, episodes of some ten to some hundred steps.
 _RECALL = Recipe(
     n_envs=16,
-    ppo={
+    arguments={
         "n_steps": 128,
         "batch_size": 512,
         "n_epochs": 8,
@@ -80,18 +100,20 @@ _RECALL = Recipe(
 )
 
 # One thing has to be kept until one has walked to where it counts: chunks so long that most hold both.
-_CUE = replace(_RECALL, ppo={**_RECALL.ppo, "seq_len": 128, "gamma": 0.98})
+_CUE = replace(_RECALL, arguments={**_RECALL.arguments, "seq_len": 128, "gamma": 0.98})
 
 # What is answered here decides the reward of the moment and nothing else: rewards to come would only be noise. And what
 # the critic has to know, whether the answer will be right, is what the actor knows: they share their memory.
-_ANSWER = replace(_RECALL, ppo={**_RECALL.ppo, "seq_len": 128, "gamma": 0.0}, policy={"critic_memory": "shared"})
+_ANSWER = replace(
+    _RECALL, arguments={**_RECALL.arguments, "seq_len": 128, "gamma": 0.0}, policy={"critic_memory": "shared"}
+)
 
 # The same, where the answer depends on the order of what was shown, or on how much of it there was.
 _ORDER = replace(
     _ANSWER,
     # With an ent_coef of 0.01, the policy may be sure of its answers before the memory knows any of them. Without a
     # limit to its updates, it may lose a task that it had solved; with one of 0.05 it learns lag 31 half as fast.
-    ppo={**_ANSWER.ppo, "seq_len": 64, "ent_coef": 0.05, "target_kl": 0.15},
+    arguments={**_ANSWER.arguments, "seq_len": 64, "ent_coef": 0.05, "target_kl": 0.15},
     for_memory={
         **_ANSWER.for_memory,
         # Without phases, Aaren's average knows hardly anything of order; one layer holds half of the last 31 steps.
@@ -133,7 +155,7 @@ RECIPES: dict[str, Recipe] = {
     "CartPole-POMDP-v0": Recipe(
         n_timesteps=100_000,
         n_envs=8,
-        ppo={
+        arguments={
             "n_steps": 32,
             "batch_size": 256,
             "n_epochs": 20,
@@ -156,7 +178,7 @@ RECIPES: dict[str, Recipe] = {
     "Pendulum-POMDP-v0": Recipe(
         n_timesteps=100_000,
         n_envs=4,
-        ppo={
+        arguments={
             "n_steps": 1024,
             "batch_size": 128,
             "n_epochs": 10,
@@ -179,12 +201,12 @@ RECIPES: dict[str, Recipe] = {
     "MountainCar-POMDP-v0": Recipe(
         n_timesteps=1_000_000,
         n_envs=16,
-        ppo={"n_steps": 16, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.98},
+        arguments={"n_steps": 16, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.98},
     ),
     "MountainCarContinuous-POMDP-v0": Recipe(
         n_timesteps=300_000,
         n_envs=8,
-        ppo={
+        arguments={
             "n_steps": 1024,
             "batch_size": 256,
             "n_epochs": 10,
@@ -204,12 +226,19 @@ RECIPES: dict[str, Recipe] = {
     "Acrobot-POMDP-v0": Recipe(
         n_timesteps=1_000_000,
         n_envs=16,
-        ppo={"n_steps": 256, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.94},
+        arguments={"n_steps": 256, "batch_size": 128, "n_epochs": 4, "gamma": 0.99, "gae_lambda": 0.94},
     ),
     "LunarLander-POMDP-v0": Recipe(
         n_timesteps=5_000_000,
         n_envs=32,
-        ppo={"n_steps": 512, "batch_size": 128, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01},
+        arguments={
+            "n_steps": 512,
+            "batch_size": 128,
+            "n_epochs": 4,
+            "gamma": 0.999,
+            "gae_lambda": 0.98,
+            "ent_coef": 0.01,
+        },
         policy=_SMALL_POLICY,
         for_memory={"all": {"hidden_size": 64}},
     ),
@@ -228,10 +257,10 @@ RECIPES |= {env_id: RECIPES[other] for env_id, other in _ALIKE.items()}
 
 #: For an environment without a recipe: cautious settings that learn, if slowly, on many tasks.
 DEFAULT_DISCRETE = Recipe(
-    ppo={"n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4), "ent_coef": 0.01},
+    arguments={"n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4), "ent_coef": 0.01},
 )
 DEFAULT_CONTINUOUS = Recipe(
-    ppo={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
+    arguments={"n_steps": 256, "batch_size": 256, "n_epochs": 10, "learning_rate": Linear(3e-4)},
     policy={"ortho_init": False},
 )
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError, unknown_name
 

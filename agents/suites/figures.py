@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.reporting.styles import figure_class, styles
-from rl_larnn.agents.settings.baselines import BASELINES
 from rl_larnn.agents.suites.records import CurvePoint
 from rl_larnn.agents.suites.statistics import (
     Estimate,

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.runs.logs import steps_logged
-from rl_larnn.agents.settings.baselines import BASELINES, without_ours
 from rl_larnn.agents.settings.memory_names import memory_name
+from rl_larnn.agents.settings.overrides import settings_taken_by
 from rl_larnn.agents.suites.definitions import Suite, SuiteTask
 from rl_larnn.agents.suites.job import Job
 from rl_larnn.agents.training.run import TrainConfig, resume, train
@@ -45,7 +46,7 @@ class TaskJob(Job):
                 seed=self.seed,
                 device="cpu",
                 run_dir=run,
-                settings=without_ours(task.settings) if self.method in BASELINES else task.settings,
+                settings=settings_taken_by(self.method, task.settings),
                 env_kwargs=task.env_kwargs,
                 eval_episodes=EVAL_EPISODES,
             )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.settings.recipes import RECIPES
 from rl_larnn.agents.suites.figures import draw_figures
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord

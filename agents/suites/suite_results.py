@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_larnn.agents.settings.baselines import BASELINES
+from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.suites.records import RunRecord
 from rl_larnn.agents.suites.statistics import Scores, interquartile_mean
 from rl_larnn.envs import TASKS, Task, find_task

@@ -29,7 +29,7 @@ def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
     loaded = load_normalization(path, env, training=True)
     assert isinstance(loaded, VecNormalize)
     loaded.norm_reward = recipe.normalize_rewards
-    loaded.gamma = recipe.ppo.get("gamma", 0.99)
+    loaded.gamma = recipe.gamma
     return loaded
 
 

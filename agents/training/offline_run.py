@@ -96,7 +96,7 @@ def _title(dataset: str) -> str:
 
 
 def _name(settings: OfflineSettings) -> str:
-    return short_name(settings.run.memory) + ("-clone" if settings.run.recipe.target_return is None else "")
+    return short_name(settings.run.method) + ("-clone" if settings.run.recipe.target_return is None else "")
 
 
 def _record(settings: OfflineSettings) -> dict[str, object]:

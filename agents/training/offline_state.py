@@ -47,7 +47,7 @@ def new_session(folder: Path, settings: OfflineSettings) -> OfflineSession:
     dataset = load_data(settings)
     env = normalized(env, settings.run.recipe)
     if isinstance(env, VecNormalize):
-        fit_statistics(env, dataset, settings.run.recipe, settings.run.recipe.ppo.get("gamma", 0.99))
+        fit_statistics(env, dataset, settings.run.recipe, settings.run.recipe.gamma)
         env.training = False
     model = build_model(settings.run.recipe, env, settings.run.seed, settings.run.device)
     assert isinstance(model, RecurrentPPO)
@@ -114,7 +114,7 @@ def load_checkpoint(folder: Path, settings: OfflineSettings) -> OfflineSession:
     env = _environments(settings)
     try:
         env = load_normalization(checkpoint / NORMALIZATION, env, training=False)
-        model = load_model(checkpoint / MODEL, env, run.device, run.memory)
+        model = load_model(checkpoint / MODEL, env, run.device, run.algorithm)
         assert isinstance(model, RecurrentPPO)
         learner = OfflineLearner(model, dataset, run.recipe, settings.plan, derived_seed(run.seed, 3))
         learner.updates = int(state["updates"])

@@ -73,7 +73,7 @@ def train(config: TrainConfig, announce: Announce | None = None) -> Run:
             model = build_model(recipe, env, settings.seed, settings.device)
             if settings.init is not None:
                 take_over(settings.init, model)
-            folder = create_folder(wanted, settings.env, short_name(settings.memory), settings.seed)
+            folder = create_folder(wanted, settings.env, short_name(settings.method), settings.seed)
             with training_alone(folder):
                 write_json(folder / CONFIG, _record(settings))
                 compile_kernels(pick_device(settings.device), config.progress_bar)
@@ -163,6 +163,7 @@ def _finish(session: Session) -> Run:
     wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, settings.eval_episodes)
     result = Result(
         env=settings.env,
+        algorithm=settings.algorithm,
         memory=settings.memory,
         seed=settings.seed,
         steps=steps,

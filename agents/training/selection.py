@@ -31,7 +31,7 @@ def play_off(session: Session) -> dict[Candidate, float]:
     try:
         means = {}
         for candidate in playing:
-            model = load_model(candidate.folder / MODEL, None, settings.device, settings.memory)
+            model = load_model(candidate.folder / MODEL, None, settings.device, settings.algorithm)
             env.seed(seed)
             seen = load_normalization(candidate.folder / NORMALIZATION, env, training=False)
             means[candidate] = evaluate(model, seen, EPISODES).mean

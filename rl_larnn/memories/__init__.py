@@ -26,6 +26,10 @@ MEMORIES: dict[str, type[Memory]] = {
 }
 
 
+#: The memory of policies, recipes and commands where none is named.
+DEFAULT_MEMORY = "aaren"
+
+
 def find_memory(memory: str | type[Memory]) -> type[Memory]:
     """The class behind a name of the table; a class passes through.
 
@@ -76,6 +80,7 @@ def register_memory(name: str, memory: type[Memory]) -> None:
 
 
 __all__ = [
+    "DEFAULT_MEMORY",
     "MEMORIES",
     "Aaren",
     "Elman",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
+from stable_baselines3 import A2C
 
+from rl_larnn.agents.algorithms import ALGORITHMS, BASELINES, Algorithm
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.settings.baselines import BASELINES, Baseline
+from rl_larnn.agents.settings.config import Settings, resolve
 from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.training.run import TrainConfig, resume, train
 from rl_larnn.errors import UserError
+from tests.script_cases import caller
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "hidden_size": 16}
 
@@ -36,15 +40,15 @@ def config(name: str, folder: Path, env: str = "CartPole-POMDP", **settings: obj
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_trains_resumes_and_acts(name: str, env: str, tmp_path: Path) -> None:
     run = train(config(name, tmp_path / "run", env))
-    assert run.result.memory == name and run.result.steps == 64
+    assert (run.result.method, run.result.algorithm, run.result.memory) == (name, name, None) and run.result.steps == 64
     assert resume(run.folder, n_timesteps=96).result.steps == 96
     loaded = load_run(run.folder)
-    assert type(loaded.model) is BASELINES[name].algorithm
+    assert type(loaded.model) is ALGORITHMS[name].learner
     environments = loaded.make_environments(2)
     observation = environments.reset()
     action, _ = loaded.model.predict(observation, None, np.ones(2, bool), deterministic=True)
     assert len(action) == 2
-    assert observation.shape == (2, 2 * BASELINES[name].frame_stack)
+    assert observation.shape == (2, 2 * ALGORITHMS[name].frame_stack)
     environments.close()
 
 
@@ -66,7 +70,7 @@ def test_a_layer_stands_in_for_the_memory(tmp_path: Path) -> None:
 )
 def test_the_default_layers_are_sb3s(net_arch: list[int] | None, expected: list[int]) -> None:
     arguments = {} if net_arch is None else {"net_arch": net_arch}
-    found = Baseline(PPO, "Policy").policy_arguments({**arguments, "critic_memory": "separate"}, hidden_size=8)
+    found = ALGORITHMS["ppo"].policy_arguments(arguments, None, {"hidden_size": 8})
     assert found == {"net_arch": {"pi": expected, "vf": expected}}
 
 
@@ -97,3 +101,44 @@ def test_mistakes_are_told_on_one_line(name: str, settings: dict[str, object], w
         train(config(name, tmp_path / "run", **settings))
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_algorithm_may_stand_in_the_place_of_a_memory() -> None:
+    name = "ppo-4-frames"
+    settings = resolve(TrainConfig("CartPole-POMDP", algorithm=name))
+    assert settings == resolve(TrainConfig("CartPole-POMDP", memory=name))
+    assert (settings.algorithm, settings.memory, settings.method) == (name, None, name)
+    with pytest.raises(UserError, match="the algorithm ppo takes no memory, got the memory gru: leave one of them out"):
+        resolve(TrainConfig("CartPole-POMDP", "gru", algorithm="ppo"))
+    with pytest.raises(UserError, match="unknown algorithm 'pp'; did you mean ppo"):
+        resolve(TrainConfig("CartPole-POMDP", algorithm="pp"))
+
+
+def test_settings_of_earlier_revisions_are_read() -> None:
+    """They knew one algorithm, called its arguments ``ppo``, and named baselines in the place of the memory."""
+    for name in ("ppo-4-frames", "gru"):
+        settings = resolve(TrainConfig("CartPole-POMDP", name))
+        data = settings.to_json()
+        del data["algorithm"], data["recipe"]["algorithm"]
+        data["recipe"]["ppo"] = data["recipe"].pop("arguments")
+        data["memory"] = data["recipe"]["memory"] = name
+        assert Settings.from_json(json.loads(json.dumps(data))) == settings
+
+
+class TwoStepA2C(A2C):
+    """An algorithm of one's own: A2C that learns from two steps at a time, unless told otherwise."""
+
+    def __init__(self, policy: Any, env: Any, n_steps: int = 2, **kwargs: Any) -> None:
+        super().__init__(policy, env, n_steps=n_steps, **kwargs)
+
+
+def test_a_new_algorithm_is_a_class_and_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(ALGORITHMS, "two-step-a2c", Algorithm(TwoStepA2C))
+    monkeypatch.chdir(tmp_path)
+    call = caller("train_agent", monkeypatch, capsys)
+    options = ["--set", "n_steps=4", "--set", "rms_prop_eps=1e-4", "--eval-episodes", "2"]
+    status, out, _ = call("--env", "CartPole-POMDP", "--algo", "two-step-a2c", "-n", "64", *options)
+    assert status == 0 and "two-step-a2c" in out
+    run = load_run("runs/CartPole-POMDP-v0/two-step-a2c-s0")
+    assert type(run.model) is TwoStepA2C and run.model.n_steps == 4 and run.settings.method == "two-step-a2c"
+    assert call("--resume", str(run.folder), "-n", "96")[0] == 0
