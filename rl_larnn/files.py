@@ -81,6 +81,23 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def creating_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder under a hidden name beside it; at the end it takes the name, or it never does.
+
+    :raises OSError: if it cannot be written, or the name is taken
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.rename(temporary, path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def replace_folder(parent: Path, name: str, write: Callable[[Path], None]) -> Path:
     """Write a new folder and put it in the place of the old one.
 
@@ -96,10 +113,14 @@ def replace_folder(parent: Path, name: str, write: Callable[[Path], None]) -> Pa
     """
     current, new, old = (parent / f"{name}{suffix}" for suffix in ("", ".new", ".old"))
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    write(new)
-    for path in [*new.iterdir(), new]:
-        sync(path)
+    new.mkdir(parents=True)
+    try:
+        write(new)
+        for path in [*new.iterdir(), new]:
+            sync(path)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     # Where a kill left only the old one, it stays until the new one is in place.
     if current.exists():
         shutil.rmtree(old, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rl_larnn.envs.datasets import (
     save_dataset,
     store_minari,
 )
+from rl_larnn.envs.datasets.readers import Source, find_source
 from tests.dataset_cases import IMAGE, PUSHES, assert_same_episodes, random_dataset, write_d4rl
 
 
@@ -31,11 +33,16 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every reading of a source."""
     names: list[Any] = []
 
-    def load(name: Any, *rest: Any) -> Dataset:
-        names.append(name)
-        return load_dataset(name, *rest)
+    def find(name: Any, *rest: Any) -> Source:
+        source = find_source(name, *rest)
 
-    monkeypatch.setattr(cache, "load_dataset", load)
+        def read() -> Dataset:
+            names.append(name)
+            return source.read()
+
+        return replace(source, read=read)
+
+    monkeypatch.setattr(cache, "find_source", find)
     return names
 
 
@@ -104,6 +111,9 @@ def test_one_file_is_read_once_however_it_is_named(
     for name in ("a.hdf5", path, "./a.hdf5"):
         assert load_cached(name).name == str(name)
     assert len(reads) == 1
+    # Copies of earlier revisions have this key: another one would make all of them anew.
+    stat, copy = path.stat(), tmp_path / "a.hdf5.columns"
+    open_dataset(copy, key=[str(path), None, stat.st_size, stat.st_mtime_ns])
 
 
 def test_episodes_cut_elsewhere_are_another_copy(tmp_path: Path, reads: list[Any]) -> None:
@@ -136,7 +146,7 @@ def test_another_folder_can_be_named(tmp_path: Path, reads: list[Any]) -> None:
     (tmp_path / "full").mkdir()
     with pytest.raises(DatasetError, match="exists and is no copy of a dataset: pass another folder"):
         load_cached(path, tmp_path / "full")
-    with pytest.raises(DatasetError, match=r"cannot write a copy of .* \(Not a directory\): pass another folder"):
+    with pytest.raises(DatasetError, match=r"cannot write a copy of .* \(File exists\): pass another folder"):
         load_cached(path, path / "below")
 
 
@@ -160,15 +170,14 @@ def test_a_copy_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_two_processes_may_write_the_same_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset, real = random_dataset([4]), os.rename
+    dataset, real = random_dataset([4]), np.save
 
-    def overtaken(source: Path, target: Path) -> None:
-        if Path(target).name == "copy" and not Path(target).exists():
-            monkeypatch.setattr(os, "rename", real)
-            save_dataset(dataset, tmp_path / "copy")  # the other one is faster
-        real(source, target)
+    def overtaken(path: Path, array: np.ndarray) -> None:
+        monkeypatch.setattr(np, "save", real)
+        save_dataset(random_dataset([5]), tmp_path / "copy")  # while the first one writes
+        real(path, array)
 
-    monkeypatch.setattr(os, "rename", overtaken)
+    monkeypatch.setattr(np, "save", overtaken)
     save_dataset(dataset, tmp_path / "copy")
     assert_same(open_dataset(tmp_path / "copy"), dataset)
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]

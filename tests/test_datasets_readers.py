@@ -7,16 +7,22 @@ import tempfile
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import numpy.testing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_larnn.envs.datasets import (
+    Columns,
     Dataset,
     DatasetError,
+    dataset_title,
+    load_cached,
     load_dataset,
+    permanent_name,
     read_minari,
+    readers,
     store_minari,
 )
 from tests.dataset_cases import (
@@ -85,3 +91,30 @@ def test_a_set_without_references_or_environment(store: Path) -> None:
     store_minari(random_dataset([2]), "test/a-v0")
     dataset: Dataset = load_dataset("test/a-v0")
     assert dataset.references is None and dataset.env_id is None and dict(dataset.env_kwargs) == {}
+
+
+class NpzReader(readers.FileReader):
+    """A format of one's own: an archive of numpy's with the fields of ``Columns``."""
+
+    suffixes = (".npz",)
+
+    def read(self, path: str, max_episode_steps: int | None) -> Dataset:
+        with np.load(path) as arrays:
+            return Dataset(path, Columns(**arrays), VECTOR, PUSHES).check()
+
+
+def test_a_new_format_is_one_class_and_one_row(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = random_dataset([3, 5], 0, VECTOR, PUSHES)
+    columns = {name: getattr(expected.columns, name) for name in expected.columns.names}
+    np.savez(tmp_path / "mine.npz", **columns)
+    monkeypatch.setattr(readers, "READERS", [NpzReader(), *readers.READERS])
+    monkeypatch.chdir(tmp_path)
+    for load in (load_dataset, load_cached, load_cached):
+        assert_same_episodes(load("mine.npz").episodes, expected.episodes)
+    assert (tmp_path / "mine.npz.columns/dataset.json").exists()
+    assert permanent_name("mine.npz") == str(tmp_path / "mine.npz") and dataset_title("mine.npz") == "mine"
+    # The other formats are found as before.
+    assert load_dataset(write_d4rl(tmp_path / "a.hdf5", expected.episodes)).steps == 8
+    store_minari(expected, "test/a-v0")
+    assert load_dataset("test/a").steps == 8
+    assert (permanent_name("test/a-v0"), dataset_title("test/a-v0")) == ("test/a-v0", "test/a-v0")

@@ -27,8 +27,8 @@ from rl_larnn.envs.datasets import (
     best_episodes,
     check_environment_fits,
     far_target,
-    is_file,
     load_cached,
+    permanent_name,
     with_spaces_of,
 )
 from rl_larnn.envs.spaces import is_vector
@@ -162,11 +162,10 @@ def load_data(settings: OfflineSettings) -> Dataset:
 def _load(name: str | Path, env_id: str | None, env_kwargs: Mapping[str, Any], download: bool = False) -> Dataset:
     """A dataset; episodes of a file without timeouts end at the environment's limit of steps."""
     limit = None
-    if is_file(name):
-        if env_id is not None:
-            limit = gym.spec(resolve_id(env_id).rpartition(":")[2]).max_episode_steps
-        if isinstance(asked := env_kwargs.get("max_episode_steps"), int):
-            limit = asked if asked > 0 else None  # Gymnasium's -1 is no limit
+    if env_id is not None:
+        limit = gym.spec(resolve_id(env_id).rpartition(":")[2]).max_episode_steps
+    if isinstance(asked := env_kwargs.get("max_episode_steps"), int):
+        limit = asked if asked > 0 else None  # Gymnasium's -1 is no limit
     return load_cached(name, download=download, max_episode_steps=limit)
 
 
@@ -217,13 +216,14 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     )
     if run.recipe.frame_stack != 1:
         raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
-    name = str(Path(config.dataset).resolve()) if is_file(config.dataset) else dataset.name
     facts = DataFacts.of(dataset)
     warnings = [
         None if target is None else far_target(dataset.name, facts.returns, target),
         actions_outside(dataset, found[1]),
     ]
-    return OfflineSettings(run, name, plan, facts), [warning for warning in warnings if warning is not None]
+    return OfflineSettings(run, permanent_name(dataset.name), plan, facts), [
+        warning for warning in warnings if warning is not None
+    ]
 
 
 def _refuse_other_types(config: OfflineConfig) -> None:

@@ -20,6 +20,7 @@ from rl_larnn.agents.training.machine import compile_kernels, threads
 from rl_larnn.agents.training.offline_learning import CLOCK, learn
 from rl_larnn.agents.training.offline_result import OfflineResult, result_of
 from rl_larnn.agents.training.offline_state import OfflineSession, load_checkpoint, load_settings, new_session
+from rl_larnn.envs.datasets import dataset_title
 from rl_larnn.errors import Interrupted
 from rl_larnn.files import write_json
 
@@ -51,7 +52,7 @@ def train_offline(config: OfflineConfig, announce: Announce | None = None) -> Of
         compile_kernels(pick_device(settings.run.device), config.progress_bar)
         session = new_session(Path(), settings)
         try:
-            session.folder = create_folder(wanted, _title(settings.dataset), _name(settings), settings.run.seed)
+            session.folder = create_folder(wanted, dataset_title(settings.dataset), _name(settings), settings.run.seed)
             with training_alone(session.folder):
                 write_json(session.folder / CONFIG, _record(settings))
                 return _run(session, config.progress_bar, announce, warnings)
@@ -88,11 +89,6 @@ def resume_offline(
             return _run(session, progress_bar, announce, [])
         finally:
             session.env.close()
-
-
-def _title(dataset: str) -> str:
-    """A dataset's name as that of a folder: of a file only what it is called."""
-    return Path(dataset).stem if Path(dataset).is_absolute() else dataset
 
 
 def _name(settings: OfflineSettings) -> str:

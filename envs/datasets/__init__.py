@@ -14,10 +14,10 @@ from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError
-from rl_larnn.envs.datasets.loading import is_file, load_dataset
 from rl_larnn.envs.datasets.masking import Mask, mask_of
 from rl_larnn.envs.datasets.minari_store import dataset_folder, local_ids, refuse_existing
 from rl_larnn.envs.datasets.minari_writer import store_minari
+from rl_larnn.envs.datasets.readers import dataset_title, load_dataset, permanent_name
 from rl_larnn.envs.datasets.readers.d4rl import load_d4rl, with_spaces_of
 from rl_larnn.envs.datasets.readers.minari import read_minari, read_record
 from rl_larnn.envs.datasets.recorder import Recorder
@@ -49,10 +49,10 @@ __all__ = [
     "check_environment_fits",
     "collect",
     "dataset_folder",
+    "dataset_title",
     "episode_batches",
     "episode_seed",
     "far_target",
-    "is_file",
     "load_cached",
     "load_d4rl",
     "load_dataset",
@@ -61,6 +61,7 @@ __all__ = [
     "mixed_behaviour",
     "normalized_score",
     "open_dataset",
+    "permanent_name",
     "random_behaviour",
     "read_minari",
     "read_record",

@@ -1,12 +1,10 @@
-"""Datasets as memory-mapped files: read from the source once, opened in no time, and only the pages in use in memory.
+"""Datasets as memory-mapped files: the source is read once, and only the pages in use are in memory.
 
-A folder holds each column as ``<column>.npy`` and all else in ``dataset.json``. It is written under another name first,
-so it is whole or not there, and knows the size and age of what it was made from, so it is never out of date.
+A folder holds each column as ``<column>.npy`` and all else in ``dataset.json``. It also keeps the size and the time of
+change of the source, so a copy that is out of date is recognised.
 """
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ import numpy as np
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError, require
-from rl_larnn.envs.datasets.loading import is_file, load_dataset, resolve_dataset
-from rl_larnn.envs.datasets.minari_store import dataset_folder
-from rl_larnn.envs.datasets.readers.d4rl import step_limit
+from rl_larnn.envs.datasets.readers import Source, find_source
 from rl_larnn.envs.datasets.scores import References
-from rl_larnn.errors import one_line
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import locked, replace_folder
 
 _FORMAT = 2
 _TEXT = "dataset.json"
@@ -32,34 +29,26 @@ def load_cached(
     download: bool = False,
     max_episode_steps: int | None = None,
 ) -> Dataset:
-    """``load_dataset``, through a memory-mapped copy that is made on the first call and after every change.
+    """``load_dataset`` through a memory-mapped copy, which is made on the first call and after every change.
 
-    Args:
-        name_or_path: see ``load_dataset``.
-        folder: of the copy; None: ``columns`` in the folder of the Minari dataset, so that it goes when that goes, or
-            ``<file>.columns`` beside the file.
-        download: see ``load_dataset``.
-        max_episode_steps: see ``load_dataset``.
-
-    Returns:
-        The copy; the data in memory where its own place cannot be written to.
-
-    Raises:
-        DatasetError: see ``load_dataset``; and where a folder was named in which the copy cannot be written.
+    :param name_or_path: see ``load_dataset``
+    :param folder: of the copy; None: ``columns`` in the folder of the Minari dataset, or ``<file>.columns`` beside the
+        file
+    :param download: see ``load_dataset``
+    :param max_episode_steps: see ``load_dataset``
+    :return: the copy; the data in memory where the default folder cannot be written
+    :raises DatasetError: see ``load_dataset``; or ``folder`` was given and cannot be written
     """
-    file = is_file(name_or_path)
-    name = str(name_or_path) if file else resolve_dataset(str(name_or_path), download)
-    limit = step_limit(name, max_episode_steps) if file else None
-    default, source = _places(name)
-    place = default if folder is None else Path(folder)
-    key = _key(source, limit)
+    source = find_source(name_or_path, download, max_episode_steps)
+    place = source.copy if folder is None else Path(folder)
+    key = _key(source)
     if key is not None:
         try:
-            return replace(open_dataset(place, key), name=name)
+            return replace(open_dataset(place, key), name=source.name)
         except DatasetError:
-            pass  # not there, of an older source, or cut short: it is only a copy
-    dataset = load_dataset(name, download, limit)
-    key = _key(source, limit)
+            pass  # missing, damaged or out of date: the source is read instead
+    dataset = source.read()
+    key = _key(source)
     try:
         save_dataset(dataset, place, key)
     except DatasetError:
@@ -69,60 +58,46 @@ def load_cached(
     try:
         return open_dataset(place, key)
     except DatasetError:
-        return dataset  # another process is putting its own copy in this place
+        return dataset  # another process is writing its own copy here
 
 
 def save_dataset(dataset: Dataset, folder: str | Path, key: Any = None) -> None:
-    """Writes a dataset into a folder, in the place of what is there.
+    """Write a dataset into a folder, whole or not at all, in the place of an earlier copy.
 
-    Args:
-        dataset: what to write.
-        folder: of the copy; its parent is made if need be.
-        key: plain data that ``open_dataset`` may ask for.
+    Does nothing while another process writes a copy into the same folder.
 
-    Raises:
-        DatasetError: it cannot be written there, or the folder holds something else.
+    :param dataset: what to write
+    :param folder: of the copy; missing parents are made
+    :param key: plain data that ``open_dataset`` can compare
+    :raises DatasetError: the folder cannot be written, or holds something else
     """
     folder = Path(folder)
     if folder.exists() and not (folder / _TEXT).exists():
         raise DatasetError(f"{folder} exists and is no copy of a dataset: pass another folder")
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
-    try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
+    text = json.dumps(_describe(dataset, key))
+
+    def write(new: Path) -> None:
         for name in dataset.columns.names:
             np.save(new / f"{name}.npy", getattr(dataset.columns, name))
-        (new / _TEXT).write_text(json.dumps(_describe(dataset, key)), encoding="utf-8")
-        _swap(folder, new, old)
+        (new / _TEXT).write_text(text, encoding="utf-8")
+
+    try:
+        with locked(folder.with_name(f".{folder.name}.lock"), "another process writes this copy"):
+            replace_folder(folder.parent, folder.name, write)
     except OSError as error:
         raise DatasetError(
             f"cannot write a copy of {dataset.name} to {folder} ({error.strerror or error}): pass another folder"
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _swap(folder: Path, new: Path, old: Path) -> None:
-    """Puts the new folder in its place. Where another process has just done so, its copy is as good."""
-    try:
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(new, folder)
-    except OSError:
-        if not (folder / _TEXT).exists():
-            raise
+    except UserError:
+        pass  # locked: the other process's copy is as good
 
 
 def open_dataset(folder: str | Path, key: Any = None) -> Dataset:
-    """Opens what ``save_dataset`` wrote; the columns stay on the disk until they are read.
+    """Open what ``save_dataset`` wrote. The columns stay on the disk until they are read.
 
-    Args:
-        folder: of the copy.
-        key: None, or what it must have been written with.
-
-    Raises:
-        DatasetError: there is no copy, it is damaged, or it has another key.
+    :param folder: of the copy
+    :param key: the key that it must have been written with; None: any
+    :raises DatasetError: there is no copy, it is damaged, or it has another key
     """
     folder = Path(folder)
     try:
@@ -168,20 +143,11 @@ def _describe(dataset: Dataset, key: Any) -> dict[str, Any]:
     }
 
 
-def _places(name: str) -> tuple[Path, Path]:
-    """Where the copy of a dataset goes by itself, and the file or folder that changes when the dataset does."""
-    if is_file(name):
-        path = Path(name).resolve()
-        return path.with_name(f"{path.name}.columns"), path
-    folder = dataset_folder(name)
-    return folder / "columns", folder / "data"
-
-
-def _key(source: Path, limit: int | None) -> list[Any] | None:
-    """What tells one state of the source from another, or None where there is none yet."""
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    files = [file for file in files if file.is_file()]
-    if not files:
+def _key(source: Source) -> list[Any] | None:
+    """Return what changes when the source does, or None where the source is missing."""
+    files = sorted(source.data.rglob("*")) if source.data.is_dir() else [source.data]
+    stats = [file.stat() for file in files if file.is_file()]
+    if not stats:
         return None
-    stats = [file.stat() for file in files]
-    return [str(source), limit, sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
+    size, changed = sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return [str(source.data), source.max_episode_steps, size, changed]

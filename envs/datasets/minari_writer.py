@@ -6,10 +6,7 @@ expect it. Images are kept as they are, where Minari would compress them with lo
 
 import copy
 import importlib
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError, require
 from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, parse_id, refuse_existing
+from rl_larnn.files import creating_folder
 
 
 def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None = None) -> Path:
@@ -43,15 +41,17 @@ def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None 
             f"{dataset.name}: Minari keeps T + 1 observations, but those after the last step are unknown"
         )
     folder = dataset_folder(dataset_id)
-    with _replacing(folder) as new:
-        _write(dataset, dataset_id, new, seeds)
+    try:
+        with creating_folder(folder) as new:
+            _write(dataset, dataset_id, new, seeds)
+    except OSError as error:
+        raise DatasetError(f"cannot write the dataset {folder}: {error.strerror or error}") from error
     _create_namespace(dataset_id)
     return folder
 
 
 def _write(dataset: Dataset, dataset_id: str, folder: Path, seeds: Sequence[int] | None) -> None:
     minari, storages = require("minari"), require("minari.dataset.minari_storage")
-    folder.mkdir(parents=True)
     storage = storages.MinariStorage.new(
         folder / "data",
         observation_space=dataset.observation_space,
@@ -103,17 +103,3 @@ def _spec(dataset: Dataset) -> EnvSpec | None:
     except (gym.error.Error, TypeError, ImportError):
         return None
     return spec
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, beside the wanted one; at the end it takes the name, or nothing is left of it."""
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
-        yield new
-        os.rename(new, folder)
-    except OSError as error:
-        raise DatasetError(f"cannot write the dataset {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

@@ -21,6 +21,7 @@ from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, in_dtype_of
 from rl_larnn.envs.datasets.episode import numbers
 from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.readers.reader import FileReader
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
 from rl_larnn.errors import one_line
 
@@ -79,6 +80,21 @@ def load_d4rl(
         env_kwargs={} if known is None else dict(known.env_kwargs),
         metadata={"format": _FORMAT, "dropped_steps": steps - whole},
     ).check()
+
+
+class D4rlReader(FileReader):
+    """Reader of D4RL's files, and of any file that no other reader claims."""
+
+    suffixes = (".hdf5", ".h5")
+
+    def claims(self, name: str) -> bool:
+        return super().claims(name) or Path(name).is_file()
+
+    def step_limit(self, path: str, max_episode_steps: int | None) -> int | None:
+        return step_limit(path, max_episode_steps)
+
+    def read(self, path: str, max_episode_steps: int | None) -> Dataset:
+        return load_d4rl(path, max_episode_steps=max_episode_steps)
 
 
 def step_limit(path: str | Path, max_episode_steps: int | None = None) -> int | None:

@@ -1,6 +1,7 @@
 """Reader of Minari's datasets, those of others and those of our own."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import gymnasium as gym
@@ -11,11 +12,85 @@ from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset, check_supported, in_dtype_of
 from rl_larnn.envs.datasets.episode import Episode, numbers
 from rl_larnn.envs.datasets.errors import DatasetError, require
-from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder
-from rl_larnn.envs.datasets.scores import References
+from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, local_ids, parse_id
+from rl_larnn.envs.datasets.readers.reader import Source
+from rl_larnn.envs.datasets.scores import References, d4rl_locomotion
+from rl_larnn.envs.ids import UnknownEnvironmentError, resolve_id
 from rl_larnn.errors import one_line
 
 _LAYOUT = "observations (T + 1, ...), actions (T, ...), rewards, terminations and truncations (T,)"
+
+
+class MinariReader:
+    """Reader of Minari's local store. It claims every name; what is no id is refused when it is looked up."""
+
+    def claims(self, name: str) -> bool:
+        return True
+
+    def find(self, name: str, download: bool, max_episode_steps: int | None) -> Source:
+        dataset_id = complete_id(name, download)
+        folder = dataset_folder(dataset_id)
+        # Within the folder of the dataset, the copy is deleted together with it.
+        return Source(dataset_id, folder / "data", folder / "columns", lambda: read_minari(dataset_id, download))
+
+    def permanent_name(self, name: str) -> str:
+        return name
+
+    def title(self, name: str) -> str:
+        return name
+
+
+def complete_id(name: str, download: bool = False) -> str:
+    """Return the id, with its version, of the Minari dataset that ``name`` means: of several the newest local one.
+
+    :raises DatasetError: it is not in the local store and may not be downloaded, or cannot be without a version
+    """
+    namespace, _, version = parse_id(name)
+    local = local_ids()
+    if version is not None:
+        if download or name in local or dataset_folder(name).exists():
+            return name
+        raise _unknown(name, namespace, local)
+    versions = [(parse_id(known)[2] or 0, known) for known in local if known.rpartition("-v")[0] == name]
+    versions = versions or _unlisted_versions(name)
+    if not versions and download:
+        raise DatasetError(f"expected a dataset id with its version to download it, such as {name}-v0, got {name!r}")
+    if not versions:
+        raise _unknown(name, namespace, local)
+    return max(versions)[1]
+
+
+def _unlisted_versions(name: str) -> list[tuple[int, str]]:
+    """Versions whose folders Minari does not list because they are damaged; reading them tells how."""
+    folder = dataset_folder(name)
+    numbers = [other.name.removeprefix(f"{folder.name}-v") for other in folder.parent.glob(f"{folder.name}-v*")]
+    return [(int(number), f"{name}-v{number}") for number in numbers if number.isdecimal()]
+
+
+def _unknown(name: str, namespace: str | None, local: list[str]) -> DatasetError:
+    """Return the error for an unknown id: one line with the nearest names and the ways to get the dataset."""
+    if d4rl_locomotion(name) is not None:
+        return DatasetError(f"{name!r} is a dataset of D4RL: pass the path of its file, such as data/{name}.hdf5")
+    folder = dataset_folder("")
+    forms = {known.casefold(): known for known in local}
+    nearest = [forms[match] for match in get_close_matches(name.casefold(), forms, n=3, cutoff=0.5)]
+    if nearest:
+        hint = f"the nearest names in {folder} are {', '.join(nearest)}"
+    else:
+        hint = f"{folder} holds {', '.join(local[:5]) + (' ...' if len(local) > 5 else '') if local else 'no datasets'}"
+    env = namespace if namespace and _is_environment(namespace) else "ENV"
+    return DatasetError(
+        f"unknown dataset {name!r}; {hint}; collect one with: python scripts/collect_dataset.py --env {env}, or "
+        "download one of Minari's own by asking for it (download=True, --download)"
+    )
+
+
+def _is_environment(name: str) -> bool:
+    try:
+        resolve_id(name)
+    except UnknownEnvironmentError:
+        return False
+    return True
 
 
 def read_minari(dataset_id: str, download: bool = False) -> Dataset:
