@@ -11,10 +11,10 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.certificate.bench import Bench
-from rl_larnn.agents.certificate.contenders import Chance
-from rl_larnn.agents.certificate.memory_question import MemoryFinding, examine_memory
-from rl_larnn.agents.certificate.states import StateRows
+from rl_larnn.agents.certificate.evaluator import Bench
+from rl_larnn.agents.certificate.interventions import StateRows
+from rl_larnn.agents.certificate.memory_use import MemoryFinding, examine_memory
+from rl_larnn.agents.certificate.policies import Chance
 
 N_ENVS = 16
 

@@ -18,11 +18,11 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.certificate import Certificate, certify, imitation, paragraph, save_certificate, twins
+from rl_larnn.agents.certificate import Certificate, certify, paragraph, save_certificate, training
 from rl_larnn.agents.certificate.certify import _state_rows
-from rl_larnn.agents.certificate.inputs import Frames
-from rl_larnn.agents.certificate.plan import Costs, choose_episodes, choose_search_steps
-from rl_larnn.agents.certificate.words import markdown
+from rl_larnn.agents.certificate.evaluator import Costs, choose_episodes, choose_search_steps
+from rl_larnn.agents.certificate.policies import Frames
+from rl_larnn.agents.certificate.report import markdown
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.training.run import TrainConfig, train
 from rl_larnn.errors import UserError
@@ -36,9 +36,9 @@ from tests.toy_envs import RandomSpaces, RecallFirst
 def small(model: Any, make: Callable[[], gym.Env], **options: Any) -> Certificate:
     """A certificate with the least of everything."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(twins, "ROLLOUT", 512)
-        patch.setattr(imitation, "UPDATES", 30)
-        patch.setattr(imitation, "LAST_UPDATES", 150)
+        patch.setattr(training, "ROLLOUT", 512)
+        patch.setattr(training, "UPDATES", 30)
+        patch.setattr(training, "LAST_UPDATES", 150)
         return certify(model, side_by_side(make), episodes=32, search_steps=512, **options)
 
 
@@ -77,8 +77,8 @@ def test_an_agent_learned_off_the_policy_has_a_twin_too() -> None:
     env = make_vec_env("Pendulum-v1", n_envs=2)
     agent = SAC("MlpPolicy", env, policy_kwargs={"net_arch": [8]}, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(twins, "ROLLOUT", 256)
-        twins.train_twin(env, Frames(env.observation_space, 1), 256, 0, agent)
+        patch.setattr(training, "ROLLOUT", 256)
+        training.train_twin(env, Frames(env.observation_space, 1), 256, 0, agent)
 
 
 def test_fixed_counts_give_the_same_certificate_again(remembering: Certificate) -> None:

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_larnn.agents.certificate.environment_question import Contender, environment_verdict
-from rl_larnn.agents.certificate.inputs import FlatFrames, Frames, flatten
+from rl_larnn.agents.certificate.certificate import find_gain
 from rl_larnn.agents.certificate.intervals import Interval, quantile
-from rl_larnn.agents.certificate.references import References, find_references
-from rl_larnn.agents.certificate.verdict import find_gain
+from rl_larnn.agents.certificate.memory_need import Contender, References, environment_verdict, find_references
+from rl_larnn.agents.certificate.policies import FlatFrames, Frames, flatten
 from rl_larnn.envs import FirstStepFlag, MaskObservation, PreviousAction
 from rl_larnn.envs.bounds.sources import Known
 from rl_larnn.envs.task import Bound

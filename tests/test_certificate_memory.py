@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.agents.certificate.contenders import Chance
-from rl_larnn.agents.certificate.episodes import frozen, play
+from rl_larnn.agents.certificate.evaluator import frozen, play
 from rl_larnn.agents.certificate.intervals import Interval, quantile
-from rl_larnn.agents.certificate.interventions import Frozen, Swapped, reset_every, rolling_window
-from rl_larnn.agents.certificate.memory_question import memory_verdict
-from rl_larnn.agents.certificate.states import StateRows
+from rl_larnn.agents.certificate.interventions import Frozen, StateRows, Swapped, reset_every, rolling_window
+from rl_larnn.agents.certificate.memory_use import memory_verdict
+from rl_larnn.agents.certificate.policies import Chance
 from tests.certificate_cases import Clock, Echo, First, Lag, Parity, Present, finding, side_by_side
 from tests.toy_envs import RecallFirst
 

@@ -1,8 +1,7 @@
 """A verdict on an environment and an agent: is memory needed, is it used, how far back, and how much is left?"""
 
+from rl_larnn.agents.certificate.certificate import Certificate
 from rl_larnn.agents.certificate.certify import certify
-from rl_larnn.agents.certificate.files import save_certificate
-from rl_larnn.agents.certificate.verdict import Certificate
-from rl_larnn.agents.certificate.words import paragraph
+from rl_larnn.agents.certificate.report import paragraph, save_certificate
 
 __all__ = ["Certificate", "certify", "paragraph", "save_certificate"]

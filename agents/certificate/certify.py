@@ -14,17 +14,14 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_larnn.agents.certificate.bench import Bench, OnProgress
-from rl_larnn.agents.certificate.contenders import Chance
-from rl_larnn.agents.certificate.contest import Contest
-from rl_larnn.agents.certificate.environment_question import environment_verdict
-from rl_larnn.agents.certificate.episodes import frozen
+from rl_larnn.agents.certificate.certificate import Certificate, find_gain
+from rl_larnn.agents.certificate.evaluator import Bench, OnProgress, Plan, choose_episodes, choose_search_steps, frozen
 from rl_larnn.agents.certificate.intervals import Interval
-from rl_larnn.agents.certificate.memory_question import MemoryFinding, examine_memory
-from rl_larnn.agents.certificate.plan import Plan, choose_episodes, choose_search_steps
-from rl_larnn.agents.certificate.references import References, find_references
-from rl_larnn.agents.certificate.states import StateRows
-from rl_larnn.agents.certificate.verdict import Certificate, find_gain
+from rl_larnn.agents.certificate.interventions import StateRows
+from rl_larnn.agents.certificate.memory_need import References, environment_verdict, find_references
+from rl_larnn.agents.certificate.memory_use import MemoryFinding, examine_memory
+from rl_larnn.agents.certificate.memoryless_baselines import Contest
+from rl_larnn.agents.certificate.policies import Chance
 from rl_larnn.agents.runs.randomness import restore_generators, save_generators
 from rl_larnn.envs import make, resolve_id
 from rl_larnn.errors import UserError

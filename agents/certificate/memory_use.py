@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
-from rl_larnn.agents.certificate.bench import Bench
+from rl_larnn.agents.certificate.evaluator import Bench
 from rl_larnn.agents.certificate.intervals import Interval
-from rl_larnn.agents.certificate.interventions import Frozen, Swapped, reset_every, rolling_window
-from rl_larnn.agents.certificate.states import StateRows
+from rl_larnn.agents.certificate.interventions import Frozen, StateRows, Swapped, reset_every, rolling_window
 
 #: Differences smaller than this share of the whole scale count as none.
 MARGIN = 0.1

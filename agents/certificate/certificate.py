@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from rl_larnn.agents.certificate.environment_question import NEEDS_NOT, EnvironmentFinding
+from rl_larnn.agents.certificate.evaluator import Plan
 from rl_larnn.agents.certificate.intervals import CONFIDENCE, Interval, quantile
-from rl_larnn.agents.certificate.memory_question import MemoryFinding
-from rl_larnn.agents.certificate.plan import Plan
-from rl_larnn.agents.certificate.references import References
+from rl_larnn.agents.certificate.memory_need import NEEDS_NOT, EnvironmentFinding, References
+from rl_larnn.agents.certificate.memory_use import MemoryFinding
 from rl_larnn.envs.task import Bound
 
 
