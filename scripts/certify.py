@@ -12,7 +12,7 @@ import torch
 from command_line import Parser, script
 from rl_larnn.agents.certificate import Certificate, certify, paragraph, save_certificate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.reporting.bars import share_bar
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -20,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, such as runs/CartPole-POMDP-v0/aaren-s0")
     parser.add_argument("--budget", type=float, default=150.0, metavar="SECONDS", help="time to spend, roughly (150)")
     parser.add_argument("--episodes", type=int, help="episodes behind every score; default: what fits into the time")
-    parser.add_argument("--search-steps", type=int, help="steps of a twin's training; default: what fits into the time")
+    parser.add_argument("--search-steps", type=int, help="steps of each PPO baseline; default: what fits into the time")
     parser.add_argument("--ceiling", type=float, help="best possible mean return, where the task's is not known")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the likeliest")
@@ -32,7 +32,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_certificate(arguments: argparse.Namespace) -> Certificate:
     run = load_run(arguments.run, arguments.device)
-    with share_bar(arguments.no_progress) as tell:
+    with TerminalReporter(not arguments.no_progress).progress(1.0) as bar:
+
+        def show(share: float, what: str) -> None:
+            bar.reach(share)
+            bar.note(what)
+
         return certify(
             run.model,
             run.make_environments,
@@ -43,7 +48,7 @@ def run_certificate(arguments: argparse.Namespace) -> Certificate:
             deterministic=not arguments.stochastic,
             ceiling=arguments.ceiling,
             env_id=run.settings.env,
-            on_progress=tell,
+            on_progress=show,
         )
 
 

@@ -11,10 +11,11 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.certificate.evaluator import Bench
+from rl_larnn.agents.certificate.certificate import MemoryFinding
+from rl_larnn.agents.certificate.evaluator import Evaluator
 from rl_larnn.agents.certificate.interventions import StateRows
-from rl_larnn.agents.certificate.memory_use import MemoryFinding, examine_memory
-from rl_larnn.agents.certificate.policies import Chance
+from rl_larnn.agents.certificate.memory_use import examine_memory
+from rl_larnn.agents.certificate.policies import RandomPolicy
 
 N_ENVS = 16
 
@@ -96,14 +97,14 @@ def side_by_side(make: Callable[[], gym.Env], n_envs: int = N_ENVS) -> DummyVecE
     return DummyVecEnv([lambda: Monitor(make()) for _ in range(n_envs)])
 
 
-def bench_of(make: Callable[[], gym.Env], episodes: int = 32) -> Bench:
-    bench = Bench(side_by_side(make), 0, True, 1.0, None)
-    bench.episodes = episodes
-    return bench
+def evaluator_of(make: Callable[[], gym.Env], episodes: int = 32) -> Evaluator:
+    evaluator = Evaluator(side_by_side(make), 0, True, 1.0, None)
+    evaluator.episodes = episodes
+    return evaluator
 
 
 def finding(model: Any, make: Callable[[], gym.Env], longest: int = 24) -> MemoryFinding:
-    bench = bench_of(make)
-    rows = StateRows.of(model, bench.env.reset())
-    chance = bench.judge(Chance(bench.env.action_space, 0))
-    return examine_memory(model, bench, longest, rows, bench.judge(model), chance)
+    evaluator = evaluator_of(make)
+    rows = StateRows.of(model, evaluator.env.reset())
+    random = evaluator.returns(RandomPolicy(evaluator.env.action_space, 0))
+    return examine_memory(model, evaluator, longest, rows, evaluator.returns(model), random)

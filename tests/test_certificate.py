@@ -72,13 +72,13 @@ def test_too_few_episodes_are_refused() -> None:
         certify(First(), side_by_side(lambda: RecallFirst(6)), episodes=2, search_steps=512)
 
 
-def test_an_agent_learned_off_the_policy_has_a_twin_too() -> None:
-    """SAC's entropy coefficient is a word, or in another unit."""
+def test_an_agent_learned_off_policy_has_a_ppo_baseline_too() -> None:
+    """SAC's entropy coefficient is text, or in another unit."""
     env = make_vec_env("Pendulum-v1", n_envs=2)
     agent = SAC("MlpPolicy", env, policy_kwargs={"net_arch": [8]}, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "ROLLOUT", 256)
-        training.train_twin(env, Frames(env.observation_space, 1), 256, 0, agent)
+        training.train_ppo(env, Frames(env.observation_space, 1), 256, 0, agent)
 
 
 def test_fixed_counts_give_the_same_certificate_again(remembering: Certificate) -> None:

@@ -1,4 +1,4 @@
-"""Whether an environment needs memory, how much is left, and what the contenders see."""
+"""Whether an environment needs memory, how much is left, and what the baselines see."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_larnn.agents.certificate.certificate import find_gain
-from rl_larnn.agents.certificate.intervals import Interval, quantile
-from rl_larnn.agents.certificate.memory_need import Contender, References, environment_verdict, find_references
+from rl_larnn.agents.certificate.certificate import Interval, References, quantile
+from rl_larnn.agents.certificate.memory_need import Method, environment_verdict, find_gain, find_references
 from rl_larnn.agents.certificate.policies import FlatFrames, Frames, flatten
 from rl_larnn.envs import FirstStepFlag, MaskObservation, PreviousAction
 from rl_larnn.envs.bounds.sources import Known
@@ -30,15 +29,13 @@ def around(mean: float, spread: float = 2.0) -> np.ndarray:
 @pytest.mark.parametrize(
     ("with_memory", "without", "control", "ceiling", "verdict"),
     [
-        (90, 20, 90, 100, "needs memory"),
         (90, 20, 90, None, "needs memory"),
         (90, 20, 20, None, "cannot tell"),  # imitation fails even with memory
-        (90, 20, None, None, "cannot tell"),  # nobody tried
+        (90, 20, None, None, "cannot tell"),  # no control
         (24, 20, 24, 100, "needs memory"),
         (20, 20, None, 100, "cannot tell"),  # undertrained: both far below what is possible
         (20, 20, None, None, "cannot tell"),
         (10, 50, None, None, "cannot tell"),
-        (97, 96, None, 100, "does not need memory"),
         (10, 96, None, 100, "does not need memory"),
         (100, 96, 100, 100, "does not need memory"),  # what memory adds is under a tenth
         (100, 88, 100, 100, "needs memory"),
@@ -48,38 +45,38 @@ def around(mean: float, spread: float = 2.0) -> np.ndarray:
 def test_when_an_environment_needs_memory(
     with_memory: float | None, without: float, control: float | None, ceiling: float | None, verdict: str
 ) -> None:
-    chance = around(0)
-    contenders = [Contender("random actions", False, 0.0, chance)]
-    contenders.append(Contender("without", False, without, around(without)))
+    random = around(0)
+    methods = [Method("random actions", False, 0.0, random)]
+    methods.append(Method("without", False, without, around(without)))
     if with_memory is not None:
-        contenders.append(Contender("with", True, with_memory, around(with_memory)))
+        methods.append(Method("with", True, with_memory, around(with_memory)))
     if control is not None:
-        contenders.append(Contender("control", True, control, around(control, 1.5), control=True))
+        methods.append(Method("control", True, control, around(control, 1.5), control=True))
     known = References("toy", ceiling=None if ceiling is None else Bound(ceiling, Known("by construction")))
-    found = environment_verdict(contenders, chance, known)
+    found = environment_verdict(methods, random, known)
     assert found.verdict == verdict and found.best_without == "without"
-    solved = environment_verdict(contenders, chance, References("toy", threshold=without - 3))
+    solved = environment_verdict(methods, random, References("toy", threshold=without - 3))
     assert solved.verdict == "does not need memory" and "solved from" in solved.reason
     if ceiling is not None:  # beside it a threshold, which may be half way there, says nothing
-        assert environment_verdict(contenders, chance, replace(known, threshold=without - 3)) == found
+        assert environment_verdict(methods, random, replace(known, threshold=without - 3)) == found
 
 
-def test_the_floor_of_the_table_is_one_more_contender_without_memory() -> None:
-    contenders = [Contender("weak", False, 20, around(20)), Contender("with", True, 60, around(60))]
-    contenders.append(Contender("control", True, 60, around(60), control=True))
+def test_the_floor_of_the_table_is_one_more_method_without_memory() -> None:
+    methods = [Method("weak", False, 20, around(20)), Method("with", True, 60, around(60))]
+    methods.append(Method("control", True, 60, around(60), control=True))
     known = References("x", ceiling=Bound(100, Known("table")))
     verdicts = {}
     for floor, error in ((30, 1), (59, 5), (97, 0.5), (95, 5)):
-        found = environment_verdict(contenders, around(0), replace(known, floor=Bound(floor, Known("table"), error)))
+        found = environment_verdict(methods, around(0), replace(known, floor=Bound(floor, Known("table"), error)))
         verdicts[floor] = found.verdict
         assert "table" in found.reason or floor == 30
     assert list(verdicts.values()) == ["needs memory", "cannot tell", "does not need memory", "cannot tell"]
 
 
-def test_the_best_is_chosen_on_trial_and_judged_elsewhere() -> None:
-    lucky = Contender("lucky", False, 50.0, around(10))
-    steady = Contender("steady", False, 20.0, around(20))
-    others = [Contender("with", True, 30.0, around(30)), Contender("control", True, 99.0, around(30), control=True)]
+def test_the_best_is_selected_on_other_episodes_than_those_of_the_scores() -> None:
+    lucky = Method("lucky", False, 50.0, around(10))
+    steady = Method("steady", False, 20.0, around(20))
+    others = [Method("with", True, 30.0, around(30)), Method("control", True, 99.0, around(30), control=True)]
     found = environment_verdict([lucky, steady, *others], around(0), References("x"))
     assert (
         found.best_without == "lucky"
@@ -124,18 +121,18 @@ def test_bounds_are_of_the_environment_as_it_is_here() -> None:
 
 
 def test_a_lead_on_the_table_has_to_be_as_large_as_any_other() -> None:
-    contenders = [Contender("weak", False, 50, around(50)), Contender("with", True, 92, around(92))]
-    contenders.append(Contender("control", True, 92, around(92), control=True))
+    methods = [Method("weak", False, 50, around(50)), Method("with", True, 92, around(92))]
+    methods.append(Method("control", True, 92, around(92), control=True))
     known = References("x", ceiling=Bound(100, Known("table")))
     verdicts = [
-        environment_verdict(contenders, around(0), replace(known, floor=Bound(floor, Known("table"), 0.1))).verdict
+        environment_verdict(methods, around(0), replace(known, floor=Bound(floor, Known("table"), 0.1))).verdict
         for floor in (70, 85)
     ]
     assert verdicts == ["needs memory", "cannot tell"]
 
 
 def test_gain_by_hand() -> None:
-    found = environment_verdict([Contender("floor", False, 0, around(20, 0))], around(0), References("x"))
+    found = environment_verdict([Method("floor", False, 0, around(20, 0))], around(0), References("x"))
     score = Interval.of(around(80))
     known = References("x", floor=Bound(10, Known("table"), 1.0), ceiling=Bound(100, Known("table")))
     gain = find_gain(found, score, known)
@@ -149,7 +146,7 @@ def test_gain_by_hand() -> None:
     assert find_gain(found, score, replace(known, ceiling=Bound(20, Known("table")))).gain is None
 
 
-# ---------------------------------------------------------------------- what contenders see
+# ---------------------------------------------------------------------- what baselines see
 
 
 def test_observations_of_any_kind_become_vectors() -> None:

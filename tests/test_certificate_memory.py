@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_larnn.agents.certificate.evaluator import frozen, play
-from rl_larnn.agents.certificate.intervals import Interval, quantile
-from rl_larnn.agents.certificate.interventions import Frozen, StateRows, Swapped, reset_every, rolling_window
+from rl_larnn.agents.certificate.certificate import Interval, quantile
+from rl_larnn.agents.certificate.certify import fixed_normalization
+from rl_larnn.agents.certificate.evaluator import play
+from rl_larnn.agents.certificate.interventions import (
+    FrozenMemory,
+    StateRows,
+    SwappedMemory,
+    reset_every,
+    rolling_window,
+)
 from rl_larnn.agents.certificate.memory_use import memory_verdict
-from rl_larnn.agents.certificate.policies import Chance
+from rl_larnn.agents.certificate.policies import RandomPolicy
 from tests.certificate_cases import Clock, Echo, First, Lag, Parity, Present, finding, side_by_side
 from tests.toy_envs import RecallFirst
 
@@ -31,9 +38,9 @@ def test_intervals_are_those_of_the_tables() -> None:
 
 def test_all_agents_meet_the_same_episodes_whatever_was_played_before() -> None:
     env = side_by_side(lambda: Echo(0))
-    first = play(Chance(env.action_space, 0), env, 32, seed=5)
+    first = play(RandomPolicy(env.action_space, 0), env, 32, seed=5)
     play(Present(), env, 16, seed=9)
-    again = play(Chance(env.action_space, 0), env, 32, seed=5)
+    again = play(RandomPolicy(env.action_space, 0), env, 32, seed=5)
     assert np.array_equal(first.returns, again.returns) and (first.lengths == 24).all() and first.steps == 48
     assert len(set(first.returns)) > 3
     # Right by chance on the same signs: agents are paired by episode.
@@ -48,18 +55,18 @@ def _repeats(seed: int) -> int:
     return int((signs[1:] == signs[:-1]).sum() + (signs[0] == 0))
 
 
-def test_normalisation_is_held_still_and_let_go_again() -> None:
+def test_normalisation_is_fixed_and_restored() -> None:
     env = VecNormalize(side_by_side(Echo))
-    with frozen(env):
+    with fixed_normalization(env):
         played = play(Present(), env, 16, seed=0)
         assert env.obs_rms.count < 1 and (played.returns == 24).all()
     assert env.training and env.norm_reward
 
 
-# ---------------------------------------------------------------------- tampering with a memory
+# ---------------------------------------------------------------------- changing a memory
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 32, 48])
+@pytest.mark.parametrize("size", [1, 7, 16, 48])
 def test_a_window_remembers_so_many_observations(size: int) -> None:
     agent, resetting, state, other = rolling_window(Clock(), size), reset_every(Clock(), size), None, None
     assert agent.size == size
@@ -74,7 +81,7 @@ def test_a_window_remembers_so_many_observations(size: int) -> None:
         assert np.array_equal(seen, ages % size)
 
 
-@pytest.mark.parametrize(("lag", "axis"), [(1, 0), (2, 1), (5, 0), (6, 1)])
+@pytest.mark.parametrize(("lag", "axis"), [(1, 0), (6, 1)])
 def test_the_curve_finds_the_horizon(lag: int, axis: int) -> None:
     found = finding(Lag(lag, axis), lambda: Echo(lag))
     assert found.verdict == "yes" and found.horizon == lag + 1 and found.too_short == lag
@@ -120,7 +127,7 @@ def test_swapping_gives_the_intact_memory_of_the_row_beside() -> None:
     seen: list[Any] = []
     shown = np.arange(4.0)[:, None]
     for first, donors in ((True, (0, 1)), (False, (2, 3))):
-        agent, state = Swapped(Spy(), StateRows((0,)), first), None
+        agent, state = SwappedMemory(Spy(), StateRows((0,)), first), None
         for time_, ended in enumerate((True, False, True, False)):
             over = ended and time_ > 0
             starts = np.array([over, False, over, False]) if time_ else np.ones(4, bool)
@@ -129,12 +136,11 @@ def test_swapping_gives_the_intact_memory_of_the_row_beside() -> None:
                 # The first donor ends at 2 and begins another episode; its last memory is what counts from then on.
                 expected = [donors[0] + 10 * min(time_ - 1, 1), donors[1] + 10 * (time_ - 1)] * 2
                 assert seen[-1].ravel().tolist() == expected
-        returns, places = agent.victims(np.arange(8), 4)
-        assert places.tolist() == ([2, 3, 6, 7] if first else [0, 1, 4, 5]) == returns.tolist()
+        assert np.flatnonzero(agent.receivers(4, 8)).tolist() == ([2, 3, 6, 7] if first else [0, 1, 4, 5])
 
 
 def test_a_frozen_memory_is_that_after_the_first_step() -> None:
-    agent, state = Frozen(Clock()), None
+    agent, state = FrozenMemory(Clock()), None
     acted = []
     for time_ in range(4):
         action, state = agent.predict(np.zeros((2, 1)), state, np.full(2, time_ == 0))

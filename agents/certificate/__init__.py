@@ -1,4 +1,4 @@
-"""A verdict on an environment and an agent: is memory needed, is it used, how far back, and how much is left?"""
+"""Does an environment need memory, does an agent use its own, how far back, and how much is left to gain?"""
 
 from rl_larnn.agents.certificate.certificate import Certificate
 from rl_larnn.agents.certificate.certify import certify

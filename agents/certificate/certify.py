@@ -12,16 +12,15 @@ import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import PolicyPredictor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecNormalize
 
-from rl_larnn.agents.certificate.certificate import Certificate, find_gain
-from rl_larnn.agents.certificate.evaluator import Bench, OnProgress, Plan, choose_episodes, choose_search_steps, frozen
-from rl_larnn.agents.certificate.intervals import Interval
+from rl_larnn.agents.certificate.certificate import Certificate, Interval, MemoryFinding, Plan, References
+from rl_larnn.agents.certificate.evaluator import Evaluator, OnProgress, choose_episodes, choose_search_steps
 from rl_larnn.agents.certificate.interventions import StateRows
-from rl_larnn.agents.certificate.memory_need import References, environment_verdict, find_references
-from rl_larnn.agents.certificate.memory_use import MemoryFinding, examine_memory
-from rl_larnn.agents.certificate.memoryless_baselines import Contest
-from rl_larnn.agents.certificate.policies import Chance
+from rl_larnn.agents.certificate.memory_need import environment_verdict, find_gain, find_references
+from rl_larnn.agents.certificate.memory_use import examine_memory
+from rl_larnn.agents.certificate.memoryless_baselines import Comparison
+from rl_larnn.agents.certificate.policies import RandomPolicy
 from rl_larnn.agents.runs.randomness import restore_generators, save_generators
 from rl_larnn.envs import make, resolve_id
 from rl_larnn.errors import UserError
@@ -53,19 +52,19 @@ def certify(
     """Answer three questions about an agent and its environment.
 
     :param model: anything with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``
-    :param env: what the agent was trained on, with the same wrappers and normalisation (which is held still): a
+    :param env: what the agent was trained on, with the same wrappers and normalisation (which is not updated): a
         function that makes so many environments side by side (of a run, ``load_run(folder).make_environments``), a
         VecEnv, one environment, or a Gymnasium id. Only what is made here is closed. Vectorised environments make it
         fast; swapping memories needs an even number of them.
     :param budget_s: seconds to spend, roughly; counts are chosen to fit and reported. A slow environment may take
         longer, since a certificate rests on at least two episodes in each environment.
-    :param episodes: on which every score rests, rounded up to fill the environments; None: chosen
-    :param search_steps: steps for each of the memoryless contenders' trainings; None: chosen
+    :param episodes: behind every score, rounded up to fill the environments; None: chosen
+    :param search_steps: environment steps of each PPO baseline; None: chosen
     :param seed: with ``episodes`` and ``search_steps`` given, the same seed gives the same certificate
     :param deterministic: whether the agent takes its likeliest actions
-    :param ceiling: mean return that cannot be bettered, where you know it; goes before the table of tasks
-    :param env_id: under which bounds are looked up, where the environment does not say
-    :param on_progress: told the share of the time that is over and what comes next
+    :param ceiling: best possible mean return, where you know it; replaces that of the table of tasks
+    :param env_id: under which bounds are looked up, where the environment does not know it
+    :param on_progress: called with the share of the time that is over, 0 to 1, and what comes next
     :raises UserError: for an environment that is unknown or another one than the agent's, or a budget that is not
         positive
     """
@@ -74,46 +73,45 @@ def certify(
             raise UserError(f"{name} must be positive, got {value}")
     if episodes is not None and episodes < LEAST_EPISODES:
         raise UserError(f"expected at least {LEAST_EPISODES} episodes, fewer say nothing, got {episodes}")
-    before = save_generators()
+    generators = save_generators()
     try:
-        with _opened(env) as made, frozen(made):
-            _check_spaces(model, made)
-            known = find_references(made, env_id, ceiling)
-            bench = Bench(made, seed, deterministic, budget_s, on_progress)
-            return _certify(model, bench, known, budget_s, episodes, search_steps)
+        with _opened(env) as opened, fixed_normalization(opened):
+            _check_spaces(model, opened)
+            known = find_references(opened, env_id, ceiling)
+            evaluator = Evaluator(opened, seed, deterministic, budget_s, on_progress)
+            return _certify(model, evaluator, known, budget_s, episodes, search_steps)
     finally:
-        restore_generators(before)
+        restore_generators(generators)
 
 
 def _certify(
     model: PolicyPredictor,
-    bench: Bench,
+    evaluator: Evaluator,
     known: References,
     budget_s: float,
     episodes: int | None,
     search_steps: int | None,
 ) -> Certificate:
-    n_envs, costs = bench.env.num_envs, None
+    n_envs, costs = evaluator.env.num_envs, None
     if episodes is None or search_steps is None:
-        bench.report("measuring the cost of a step")
-        costs = bench.measure(model)
-    if costs is not None and episodes is None:
-        episodes = choose_episodes(costs, budget_s, n_envs)
-    assert episodes is not None
-    bench.episodes = -(-episodes // n_envs) * n_envs
-    bench.report("the agent as it is")
-    played, chance = bench.judged(model), bench.judge(Chance(bench.env.action_space, bench.seed))
-    remembers, rows = _state_rows(model, bench.env)
-    if remembers:
-        memory = examine_memory(model, bench, int(played.lengths.max()), rows, played.returns, chance)
+        evaluator.announce("measuring the cost of a step")
+        costs = evaluator.measure_costs(model)
+        episodes = choose_episodes(costs, budget_s, n_envs) if episodes is None else episodes
+    evaluator.episodes = -(-episodes // n_envs) * n_envs
+    evaluator.announce("the agent as it is")
+    intact = evaluator.evaluate(model)
+    random = evaluator.returns(RandomPolicy(evaluator.env.action_space, evaluator.seed))
+    has_memory, rows = _state_rows(model, evaluator.env)
+    if has_memory:
+        memory = examine_memory(model, evaluator, int(intact.lengths.max()), rows, intact.returns, random)
     else:
-        memory = MemoryFinding("no", NO_MEMORY, Interval.of(played.returns))
-    if costs is not None and search_steps is None:
-        search_steps = choose_search_steps(costs, 0.8 * budget_s - bench.elapsed_s, n_envs, bench.episodes)
-    assert search_steps is not None
-    plan = Plan(bench.episodes, search_steps)
-    contenders = Contest(model, bench, plan, rows, known).run(played.returns, chance, remembers)
-    environment = environment_verdict(contenders, chance, known)
+        memory = MemoryFinding("no", NO_MEMORY, Interval.of(intact.returns))
+    if search_steps is None:
+        assert costs is not None
+        search_steps = choose_search_steps(costs, 0.8 * budget_s - evaluator.elapsed_s, n_envs, evaluator.episodes)
+    plan = Plan(evaluator.episodes, search_steps)
+    methods = Comparison(model, evaluator, plan, rows, known).run(intact.returns, random, has_memory)
+    environment = environment_verdict(methods, random, known)
     return Certificate(
         known,
         type(model).__name__,
@@ -121,10 +119,10 @@ def _certify(
         memory,
         find_gain(environment, memory.intact, known),
         plan,
-        bench.seed,
+        evaluator.seed,
         n_envs,
-        bench.deterministic,
-        round(bench.elapsed_s, 1),
+        evaluator.deterministic,
+        round(evaluator.elapsed_s, 1),
     )
 
 
@@ -145,15 +143,29 @@ def _opened(env: EnvironmentSource) -> Iterator[VecEnv]:
     if isinstance(env, gym.Env):
         yield DummyVecEnv([lambda: Monitor(env)])
         return
-    made = _made(env) if isinstance(env, str) else env(N_ENVS)
+    opened = make_vec_env(partial(make, resolve_id(env)), N_ENVS) if isinstance(env, str) else env(N_ENVS)
     try:
-        yield made
+        yield opened
     finally:
-        made.close()
+        opened.close()
 
 
-def _made(name: str) -> VecEnv:
-    return make_vec_env(partial(make, resolve_id(name)), n_envs=N_ENVS)
+@contextmanager
+def fixed_normalization(env: VecEnv) -> Iterator[None]:
+    """Stop every normalisation around the environments from learning, with rewards unscaled; restored afterwards."""
+    layers: list[VecNormalize] = []
+    layer = env
+    while isinstance(layer, VecEnvWrapper):
+        layers += [layer] if isinstance(layer, VecNormalize) else []
+        layer = layer.venv
+    before = [(item.training, item.norm_reward) for item in layers]
+    for item in layers:
+        item.training = item.norm_reward = False
+    try:
+        yield
+    finally:
+        for item, (training, norm_reward) in zip(layers, before, strict=True):
+            item.training, item.norm_reward = training, norm_reward
 
 
 def _check_spaces(model: PolicyPredictor, env: VecEnv) -> None:

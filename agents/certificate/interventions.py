@@ -1,6 +1,4 @@
-"""The rows of a recurrent state of any model: which axis of each array counts the environments.
-
-One agent, with its memory tampered with. Each class predicts as the agent does, except for what it remembers.
+"""One agent with its memory changed. Each class predicts as the agent does, except for what it remembers.
 
 Time t counts the steps of an episode from 0. The *intact* memory before step t holds observations 0 .. t - 1.
 """
@@ -14,6 +12,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
+from rl_larnn.agents.certificate.policies import Predictor
+
+#: Copies of a memory that take turns in a :class:`Window`; windows of up to so many observations are exact.
+COPIES = 16
+
 
 def repeat_rows(observation: Any, times: int) -> Any:
     """The batch of observations, as a whole, ``times`` times over: ``(B, ...)`` to ``(times * B, ...)``."""
@@ -22,33 +25,9 @@ def repeat_rows(observation: Any, times: int) -> Any:
     return np.concatenate([np.asarray(observation)] * times)
 
 
-def arrays(state: Any) -> list[np.ndarray]:
-    """The arrays of a state, which may be one or any nesting of tuples and lists of them.
-
-    :raises TypeError: for anything else
-    """
-    if isinstance(state, np.ndarray):
-        return [state]
-    if isinstance(state, tuple | list):
-        return [array for part in state for array in arrays(part)]
-    raise TypeError(f"expected a state of arrays, got {type(state).__name__}")
-
-
-def _rebuilt(state: Any, replacements: Sequence[np.ndarray]) -> Any:
-    left = list(replacements)
-
-    def build(part: Any) -> Any:
-        if isinstance(part, np.ndarray):
-            return left.pop(0)
-        parts = [build(item) for item in part]
-        return type(part)(*parts) if hasattr(part, "_fields") else type(part)(parts)
-
-    return build(state)
-
-
 @dataclass(frozen=True)
 class StateRows:
-    """How to reach the rows of a model's state.
+    """How to reach the rows of a model's recurrent state.
 
     :param axes: for each array of the state the axis that counts the environments
     """
@@ -67,7 +46,7 @@ class StateRows:
             for times in (1, 2)
         ]
         try:
-            pairs = list(zip(arrays(states[0]), arrays(states[1]), strict=True))
+            pairs = list(zip(_arrays(states[0]), _arrays(states[1]), strict=True))
         except (TypeError, ValueError):
             return None
         axes = [
@@ -92,18 +71,38 @@ class StateRows:
         """One matrix (B, D), float32: all that each row holds."""
         parts = [
             np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
-            for array, axis in zip(arrays(state), self.axes, strict=True)
+            for array, axis in zip(_arrays(state), self.axes, strict=True)
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _map(self, function: Callable[..., np.ndarray], state: Any, other: Any) -> Any:
-        return _rebuilt(
-            state, [function(*group) for group in zip(arrays(state), arrays(other), self.axes, strict=True)]
-        )
+        groups = zip(_arrays(state), _arrays(other), self.axes, strict=True)
+        return _replaced(state, [function(*group) for group in groups])
 
 
-#: Copies of a memory that take turns in a :class:`Window`; windows of up to so many observations are exact.
-COPIES = 16
+def _arrays(state: Any) -> list[np.ndarray]:
+    """The arrays of a state, which may be one or any nesting of tuples and lists of them.
+
+    :raises TypeError: for anything else
+    """
+    if isinstance(state, np.ndarray):
+        return [state]
+    if isinstance(state, tuple | list):
+        return [array for part in state for array in _arrays(part)]
+    raise TypeError(f"expected a state of arrays, got {type(state).__name__}")
+
+
+def _replaced(state: Any, replacements: Sequence[np.ndarray]) -> Any:
+    """A state of the same nesting, made of other arrays."""
+    left = iter(replacements)
+
+    def build(part: Any) -> Any:
+        if isinstance(part, np.ndarray):
+            return next(left)
+        parts = [build(item) for item in part]
+        return type(part)(*parts) if hasattr(part, "_fields") else type(part)(parts)
+
+    return build(state)
 
 
 class WindowState(NamedTuple):
@@ -113,11 +112,11 @@ class WindowState(NamedTuple):
     time: np.ndarray
 
 
-class Window:
+class Window(Predictor):
     """Remembers the last ``size`` observations only, the present one among them.
 
-    Several copies of the memory read the same episode. Copy c is wiped at every t where t - c * spacing is a multiple
-    of ``size``; the action is that of the copy that was wiped longest ago. It has seen ``size - spacing + 1`` to
+    Several copies of the memory read the same episode. Copy c is reset at every t where t - c * spacing is a multiple
+    of ``size``; the action is that of the copy that was reset longest ago. It has seen ``size - spacing + 1`` to
     ``size`` observations (all of them while t < size). With one copy this is the plain reset every ``size`` steps,
     which leaves 1 to ``size`` observations and so understates a memory: it is empty at some steps whatever the size.
 
@@ -129,21 +128,13 @@ class Window:
         assert size % copies == 0
         self.model, self.size, self.copies, self.spacing = model, size, copies, size // copies
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        rows = len(episode_start)
-        time = np.zeros(rows, int) if state is None else np.where(episode_start, 0, state.time + 1)
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        rows = len(starts)
+        time = np.zeros(rows, int) if state is None else np.where(starts, 0, state.time + 1)
         phases = np.arange(self.copies)[:, None] * self.spacing
-        starts = (time == 0) | ((time - phases) % self.size == 0)  # (copies, B)
-        actions, inner = self.model.predict(
-            repeat_rows(observation, self.copies),
-            None if state is None else state.inner,
-            starts.reshape(-1),
-            deterministic,
-        )
+        resets = (time == 0) | ((time - phases) % self.size == 0)  # (copies, B)
+        shown, inner = repeat_rows(observation, self.copies), None if state is None else state.inner
+        actions, inner = self.model.predict(shown, inner, resets.reshape(-1), deterministic)
         oldest = (time // self.spacing + 1) % self.copies
         actions = actions.reshape(self.copies, rows, *actions.shape[1:])[oldest, np.arange(rows)]
         return actions, WindowState(inner, time)
@@ -159,33 +150,29 @@ def rolling_window(model: PolicyPredictor, size: int) -> Window:
 
 
 def reset_every(model: PolicyPredictor, steps: int) -> Window:
-    """The agent whose memory is wiped at every t that is a multiple of ``steps``."""
+    """The agent whose memory is reset at every t that is a multiple of ``steps``."""
     return Window(model, steps, 1)
 
 
-class Frozen:
-    """Remembers the first observation for ever: at every t > 0 it acts on the memory as it was after step 0.
+class FrozenMemory(Predictor):
+    """Remembers the first observation only: at every t > 0 it acts on the memory as it was after step 0.
 
-    Whoever has to remember only how the episode began loses nothing.
+    An agent that has to remember only how the episode began loses nothing.
     """
 
     def __init__(self, model: PolicyPredictor) -> None:
         self.model = model
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        actions, after = self.model.predict(observation, state, episode_start, deterministic)
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        actions, after = self.model.predict(observation, state, starts, deterministic)
         return actions, after if state is None else state
 
 
-class Swapped:
-    """Half of the rows act, at every t > 0, on the memory that an intact episode beside them has before step t.
+class SwappedMemory(Predictor):
+    """Half of the rows act, at every t > 0, on the memory that another row, a donor, has before step t.
 
-    The other half are those donors, and play as ever. So memory tells the time, and is as full as ever, but of another
-    episode. A donor that is over keeps its last memory.
+    The other half are the donors, which play with their own memory. So the memory fits the time, but not the episode.
+    A donor whose episode is over keeps its last memory.
 
     :param first: whether the donors are the first half of the rows, else the second
     """
@@ -193,26 +180,19 @@ class Swapped:
     def __init__(self, model: PolicyPredictor, rows: StateRows, first: bool) -> None:
         self.model, self.rows, self.first = model, rows, first
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        rows = np.arange(len(episode_start))
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        rows = np.arange(len(starts))
         if state is None:
-            actions, after = self.model.predict(observation, None, np.ones_like(episode_start, bool), deterministic)
+            actions, after = self.model.predict(observation, None, np.ones(len(rows), bool), deterministic)
             return actions, (after, np.zeros(len(rows), bool))
         memory, over = state
-        over = over | episode_start
+        over = over | starts
         half = len(rows) // 2
         donors = rows % half + (0 if self.first else half)
         given = self.rows.take(memory, donors)
         actions, after = self.model.predict(observation, given, np.zeros(len(rows), bool), deterministic)
         return actions, (self.rows.choose(over, memory, after), over)
 
-    def victims(self, returns: np.ndarray, n_envs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of the returns (E,) of all rows those with another's memory, and at which places they stand."""
-        half = n_envs // 2
-        places = np.arange(len(returns))
-        theirs = (places % n_envs >= half) == self.first
-        return returns[theirs], places[theirs]
+    def receivers(self, n_envs: int, episodes: int) -> np.ndarray:
+        """Which of the episodes (E,) were played with another's memory, as a mask."""
+        return (np.arange(episodes) % n_envs >= n_envs // 2) == self.first

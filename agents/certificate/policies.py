@@ -1,14 +1,14 @@
-"""What an agent sees at one step, or at the last few, as one vector of numbers.
+"""Observations as flat vectors, and the policies of the baselines, which read them.
 
-Every contender reads exactly the observation that the agent reads (normalised, with its cues), merely flattened.
+Every baseline reads exactly the observation that the agent reads (normalised, with its cues), merely flattened.
 
 Letters: B rows, I numbers in an observation, F frames.
-
-Policies to compare an agent with, as anything that predicts like a model: chance, and networks over a few frames.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,11 +32,8 @@ def flatten(space: spaces.Space, observation: Any) -> np.ndarray:
         return np.eye(int(space.n), dtype=np.float32)[values.reshape(-1).astype(int) - int(space.start)]
     if isinstance(space, spaces.MultiDiscrete):
         columns = values.reshape(len(values), -1).astype(int) - space.start.reshape(-1)
-        hot = [
-            np.eye(int(size), dtype=np.float32)[column]
-            for size, column in zip(space.nvec.reshape(-1), columns.T, strict=True)
-        ]
-        return np.concatenate(hot, axis=1)
+        sizes = zip(space.nvec.reshape(-1), columns.T, strict=True)
+        return np.concatenate([np.eye(int(size), dtype=np.float32)[column] for size, column in sizes], axis=1)
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         scale = 255.0 if values.dtype == np.uint8 else 1.0
         return values.reshape(len(values), -1).astype(np.float32) / np.float32(scale)
@@ -47,15 +44,19 @@ def flatten(space: spaces.Space, observation: Any) -> np.ndarray:
 
 def flat_width(space: spaces.Space) -> int:
     """I, the numbers that :func:`flatten` makes of one observation."""
-    sample = space.sample()
-    batch = {key: part[None] for key, part in sample.items()} if isinstance(space, spaces.Dict) else np.array([sample])
-    return flatten(space, batch).shape[1]
+    return flatten(space, _batch_of_one(space.sample())).shape[1]
+
+
+def _batch_of_one(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {key: part[None] for key, part in observation.items()}
+    return np.asarray(observation)[None]
 
 
 class Frames:
     """The last F observations of each row side by side, the newest last; zeros where an episode is younger.
 
-    :param count: F; 1 is the present alone
+    :param count: F; 1 is the present observation alone
     """
 
     def __init__(self, space: spaces.Space, count: int) -> None:
@@ -92,73 +93,76 @@ class FlatFrames(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """See :class:`VecEnv`."""
         observation, rewards, dones, infos = self.venv.step_wait()
-        ended = [index for index in np.flatnonzero(dones) if infos[index].get("terminal_observation") is not None]
-        for index in ended:
-            # What the value of a truncated episode's last step is read from: the same frames, had it gone on.
-            assert self._last is not None
-            last = infos[index]["terminal_observation"]
-            one = {key: part[None] for key, part in last.items()} if isinstance(last, dict) else np.asarray(last)[None]
-            shown = self.frames.advance(self._last[index : index + 1], one, np.zeros(1, bool))[0]
-            infos[index] = {**infos[index], "terminal_observation": shown}
+        assert self._last is not None
+        for index in np.flatnonzero(dones):
+            last = infos[index].get("terminal_observation")
+            if last is not None:
+                # PPO reads the value of a truncated episode's last step from it: the same frames, without a reset.
+                shown = self.frames.advance(self._last[index : index + 1], _batch_of_one(last), np.zeros(1, bool))[0]
+                infos[index] = {**infos[index], "terminal_observation": shown}
         self._last = self.frames.advance(self._last, observation, dones)
         return self._last, rewards, dones, infos
 
 
-class Reader(Protocol):
-    """What acts on a plain vector."""
+class Predictor(ABC):
+    """A policy with Stable-Baselines3's ``predict``."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`; ``episode_start`` is required."""
+        assert episode_start is not None
+        return self._predict(observation, state, episode_start, deterministic)
+
+    @abstractmethod
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]: ...
+
+
+class FlatPolicy(Protocol):
+    """A policy of flat vectors, without state."""
 
     def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
         """Actions (B, ...) for inputs (B, I)."""
 
 
-class Chance:
-    """Acts uniformly at random, whatever it sees."""
+class RandomPolicy(Predictor):
+    """Acts uniformly at random."""
 
     def __init__(self, space: spaces.Space, seed: int) -> None:
         self.space = space
         space.seed(seed)
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        return np.stack([self.space.sample() for _ in episode_start]), None
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        return np.stack([self.space.sample() for _ in starts]), None
 
 
-class FramePolicy:
-    """A reader of the last few observations. With one frame it has no memory, and carries no state.
+class FramePolicy(Predictor):
+    """A flat policy of the last few observations. With one frame it has no memory, and carries no state.
 
     :param sampled: whether it samples its actions, which can be the better way to act without memory
     """
 
-    def __init__(self, reader: Reader, frames: Frames, sampled: bool) -> None:
-        self.reader, self.frames, self.sampled = reader, frames, sampled
+    def __init__(self, policy: FlatPolicy, frames: Frames, sampled: bool) -> None:
+        self.policy, self.frames, self.sampled = policy, frames, sampled
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        shown = self.frames.advance(state, observation, episode_start)
-        return self.reader.act(shown, not self.sampled), shown if self.frames.count > 1 else None
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        shown = self.frames.advance(state, observation, starts)
+        return self.policy.act(shown, not self.sampled), shown if self.frames.count > 1 else None
 
 
-class Amanuensis:
-    """A reader of the present observation and of another model's memory: the same network, with memory added.
+#: The inputs (B, I) of a student, for an observation and the teacher's state after it.
+StudentInputs = Callable[[Any, Any], np.ndarray]
+
+
+class MemoryConditionedStudent(Predictor):
+    """A student of the present observation and of its teacher's memory.
 
     :param teacher: the model that remembers
-    :param flat: its state as a matrix (B, D)
     """
 
-    def __init__(self, reader: Reader, teacher: PolicyPredictor, frames: Frames, flat: Any, sampled: bool) -> None:
-        self.reader, self.teacher, self.frames, self.flat, self.sampled = reader, teacher, frames, flat, sampled
+    def __init__(self, policy: FlatPolicy, teacher: PolicyPredictor, inputs: StudentInputs, sampled: bool) -> None:
+        self.policy, self.teacher, self.inputs, self.sampled = policy, teacher, inputs, sampled
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`."""
-        assert episode_start is not None
-        shown = self.frames.advance(None, observation, episode_start)
-        _, after = self.teacher.predict(observation, state, episode_start, True)
-        return self.reader.act(np.concatenate([shown, self.flat(after)], axis=1), not self.sampled), after
+    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
+        _, after = self.teacher.predict(observation, state, starts, True)
+        return self.policy.act(self.inputs(observation, after), not self.sampled), after

@@ -1,9 +1,4 @@
-"""The certificate in plain words: one paragraph, and a page of Markdown.
-
-The certificate as one picture. Needs matplotlib (the ``plots`` extra).
-
-A certificate on disk, beside the run that it is about.
-"""
+"""The certificate as a paragraph, as a page of Markdown, as a picture, and as files beside the run that it is about."""
 
 from __future__ import annotations
 
@@ -12,30 +7,128 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from rl_larnn.agents.certificate.certificate import Certificate, GainFinding
-from rl_larnn.agents.certificate.intervals import CONFIDENCE, Interval
-from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS, EnvironmentFinding
-from rl_larnn.agents.certificate.memory_use import MemoryFinding
+from rl_larnn.agents.certificate.certificate import (
+    CONFIDENCE,
+    Certificate,
+    EnvironmentFinding,
+    GainFinding,
+    Interval,
+    MemoryFinding,
+)
+from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS
+from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.styles import figure_class
 from rl_larnn.errors import UserError
 from rl_larnn.files import replacing, write_json
 
+_SUFFIXES = (".json", ".md", ".png")
 _SENTENCES = {NEEDS: "{env} needs memory", CANNOT_TELL: "whether {env} needs memory cannot be told"}
+_WITH, _WITHOUT, _CONTROL = "tab:blue", "tab:orange", "tab:gray"
+
+
+def save_certificate(certificate: Certificate, folder: Path) -> list[Path]:
+    """Write ``certificate.json``, ``.md`` and, where matplotlib is installed, ``.png``; ``certificate-2`` and so on
+    where there is one already.
+
+    :return: the files
+    :raises UserError: if the folder cannot be written to
+    """
+    names = (f"certificate{'' if number == 1 else f'-{number}'}" for number in count(1))
+    stem = next(name for name in names if not any((folder / f"{name}{suffix}").exists() for suffix in _SUFFIXES))
+    json_file, text_file, picture_file = (folder / f"{stem}{suffix}" for suffix in _SUFFIXES)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with replacing(picture_file) as temporary:
+                _draw(certificate, temporary)
+            pictures = [picture_file]
+        except UserError:
+            pictures = []
+        with replacing(text_file) as temporary:
+            temporary.write_text(markdown(certificate, pictures[0].name if pictures else None), encoding="utf-8")
+        write_json(json_file, {"paragraph": paragraph(certificate), **certificate.to_json()})
+    except OSError as error:
+        raise UserError(f"cannot write the certificate into {folder}: {error.strerror or error}") from error
+    return [json_file, text_file, *pictures]
+
+
+# ---------------------------------------------------------------------- text
 
 
 def paragraph(certificate: Certificate) -> str:
     """The answers to the three questions, for a reader who knows none of the terms."""
     env = certificate.references.env_id
     need = _SENTENCES.get(certificate.environment.verdict, "{env} does not need memory").format(env=env)
-    parts = [
+    return " ".join([
         f"{need[0].upper()}{need[1:]}: {certificate.environment.reason}{_gap(certificate.environment)}.",
         _use(certificate.memory),
         _left(certificate.gain),
+    ])  # fmt: skip
+
+
+def markdown(certificate: Certificate, picture: str | None) -> str:
+    """One page.
+
+    :param picture: file name of the picture beside it, if there is one
+    """
+    environment, memory, plan = certificate.environment, certificate.memory, certificate.plan
+    methods = {
+        name: ("yes" if name in environment.remembering else "no", *_cells(score))
+        for name, score in environment.scores.items()
+    }
+    parts = [
+        f"# Memory certificate: {certificate.references.env_id}",
+        paragraph(certificate),
+        f"![scores, horizon and gain]({picture})" if picture else "",
+        markdown_table(
+            ["method", "memory", "score", "interval"], ([name, *cells] for name, cells in methods.items()), None
+        ),
+        _interventions(memory) if memory.windows else "",
+        f"From the table of tasks: {environment.table}." if environment.table else "",
+        f"Mean undiscounted returns of {plan.episodes} episodes on the same seeds for all, with Student's t intervals "
+        f"at {CONFIDENCE:.0%}; differences are taken episode by episode. To repeat it: episodes={plan.episodes}, "
+        f"search_steps={plan.search_steps}, seed={certificate.seed}, {certificate.n_envs} environments. "
+        f"It took {certificate.wall_s:.0f} s.",
     ]
-    return " ".join(part for part in parts if part)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def horizon_words(memory: MemoryFinding) -> str:
+def _interventions(memory: MemoryFinding) -> str:
+    rows = {"intact": memory.intact}
+    rows |= {f"last {size} observations": score for size, score in memory.windows.items()}
+    rows |= {f"reset every {size} steps": score for size, score in memory.resets.items()}
+    rows |= {"of another episode, at every step": memory.swapped} if memory.swapped is not None else {}
+    rows |= {"frozen after the first step": memory.frozen} if memory.frozen is not None else {}
+    cells = ([name, *_cells(score)] for name, score in rows.items())
+    return markdown_table(["the agent's memory", "score", "interval"], cells, None)
+
+
+def _cells(score: Interval) -> tuple[str, str]:
+    return f"{score.mean:.4g}", f"{score.low:.4g} to {score.high:.4g}"
+
+
+def _gap(environment: EnvironmentFinding) -> str:
+    gap = environment.gap
+    if gap is None or environment.verdict != NEEDS:
+        return ""
+    return f", by {gap.mean:.4g} ({CONFIDENCE:.0%} interval {gap.low:.4g} to {gap.high:.4g})"
+
+
+def _use(memory: MemoryFinding) -> str:
+    if memory.verdict == "no":
+        return f"This agent does not use a memory: {memory.reason}."
+    if memory.verdict == "cannot tell":
+        return f"Whether this agent uses its memory cannot be told: {memory.reason}."
+    use = (
+        f"This agent uses its memory: {memory.intact.mean:.4g} as it is, {memory.windows[1].mean:.4g} with it reset "
+        "every step"
+    )
+    if memory.swapped is not None:
+        use += f", {memory.swapped.mean:.4g} with that of another episode"
+    return f"{use}; {_horizon(memory)}{'' if memory.horizon is None else ' (the present one counts)'}."
+
+
+def _horizon(memory: MemoryFinding) -> str:
     """How far back the agent looks, in a few words."""
     if memory.verdict != "yes":
         return ""
@@ -44,113 +137,47 @@ def horizon_words(memory: MemoryFinding) -> str:
     return f"the last {memory.horizon} observations are enough"
 
 
-def markdown(certificate: Certificate, picture: str | None) -> str:
-    """One page.
-
-    :param picture: file name of the picture beside it, if there is one
-    """
-    memory, plan = certificate.memory, certificate.plan
-    lines = [f"# Memory certificate: {certificate.references.env_id}", "", paragraph(certificate), ""]
-    lines += [f"![scores, horizon and gain]({picture})", ""] if picture else []
-    lines += ["| contender | memory | score | interval |", "| --- | --- | --- | --- |"]
-    for name, score in certificate.environment.scores.items():
-        has = "yes" if name in certificate.environment.remembering else "no"
-        lines.append(f"| {name} | {has} | {score.mean:.4g} | {score.low:.4g} to {score.high:.4g} |")
-    lines += ["", *_tampered(memory)]
-    if certificate.environment.table:
-        lines += [f"From the table of tasks: {certificate.environment.table}.", ""]
-    lines += [
-        f"Mean undiscounted returns of {plan.episodes} episodes on the same seeds for all, with Student's t intervals "
-        f"at {CONFIDENCE:.0%}; differences are taken episode by episode. To repeat it: episodes={plan.episodes}, "
-        f"search_steps={plan.search_steps}, seed={certificate.seed}, {certificate.n_envs} environments. "
-        f"It took {certificate.wall_s:.0f} s.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _gap(environment: EnvironmentFinding) -> str:
-    gap = environment.gap
-    return "" if gap is None or environment.verdict != NEEDS else f", by {gap.mean:.4g} ({_span(gap)})"
-
-
-def _span(interval: Interval) -> str:
-    return f"{CONFIDENCE:.0%} interval {interval.low:.4g} to {interval.high:.4g}"
-
-
-def _use(memory: MemoryFinding) -> str:
-    if memory.verdict == "no":
-        return f"This agent does not use a memory: {memory.reason}."
-    if memory.verdict == "cannot tell":
-        return f"Whether this agent uses its memory cannot be told: {memory.reason}."
-    wiped = memory.windows[1]
-    use = f"This agent uses its memory: {memory.intact.mean:.4g} as it is, {wiped.mean:.4g} with it wiped at every step"
-    if memory.swapped is not None:
-        use += f", {memory.swapped.mean:.4g} with that of another episode"
-    return f"{use}; {horizon_words(memory)}{'' if memory.horizon is None else ' (the present one counts)'}."
-
-
 def _left(gain: GainFinding) -> str:
     if gain.gain is None:
         return f"How much is left cannot be told ({gain.sources})."
+    bounds = f"the best without memory ({gain.floor:.4g}"
     if gain.gain.high < 0:
-        return (
-            f"The agent is below the best without memory ({gain.floor:.4g}, ceiling {gain.ceiling:.4g}): all is left."
-        )
-    left = 1 - gain.gain.mean
-    sizes = f"{CONFIDENCE:.0%} interval {1 - gain.gain.high:.0%} to {1 - gain.gain.low:.0%}"
+        return f"The agent is below {bounds}, ceiling {gain.ceiling:.4g}): all is left."
     return (
-        f"Of the way from the best without memory ({gain.floor:.4g}) to the ceiling ({gain.ceiling:.4g}), "
-        f"{left:.0%} is left ({sizes})."
+        f"Of the way from {bounds}) to the ceiling ({gain.ceiling:.4g}), {1 - gain.gain.mean:.0%} is left "
+        f"({CONFIDENCE:.0%} interval {1 - gain.gain.high:.0%} to {1 - gain.gain.low:.0%})."
     )
 
 
-def _tampered(memory: MemoryFinding) -> list[str]:
-    if not memory.windows:
-        return []
-    lines = ["| the agent's memory | score | interval |", "| --- | --- | --- |"]
-    rows = {"intact": memory.intact}
-    rows |= {f"last {size} observations": score for size, score in memory.windows.items()}
-    rows |= {f"reset every {size} steps": score for size, score in memory.resets.items()}
-    if memory.swapped is not None:
-        rows["of another episode, at every step"] = memory.swapped
-    if memory.frozen is not None:
-        rows["frozen after the first step"] = memory.frozen
-    lines += [f"| {name} | {score.mean:.4g} | {score.low:.4g} to {score.high:.4g} |" for name, score in rows.items()]
-    return [*lines, ""]
+# ---------------------------------------------------------------------- picture
 
 
-_WITH, _WITHOUT, _CONTROL = "tab:blue", "tab:orange", "tab:gray"
+def _draw(certificate: Certificate, path: Path) -> None:
+    """Draw the methods, the horizon curve, the gain, and the paragraph.
 
-
-def draw(certificate: Certificate, path: Path) -> None:
-    """Draw the contenders, the horizon curve, what is left, and the verdict in words.
-
-    :param path: file to write; its suffix decides the format
+    :param path: file to write as PNG
     :raises UserError: if matplotlib is missing
     """
     figure = figure_class()(figsize=(10, 7.4), layout="constrained")
-    # The words stand below the plots, over the whole width.
+    # The paragraph stands below the plots, over the whole width.
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(rect=(0, 0.17, 1, 0.83))  # type: ignore[call-arg]
-    figure.text(0.012, 0.15, fill(paragraph(certificate), 135), va="top", fontsize=9.5, in_layout=False)
+    figure.text(0.012, 0.15, fill(paragraph(certificate), 125), va="top", fontsize=9.5, in_layout=False)
     parts = figure.subplot_mosaic("AABB;AABB;AABB;CCCC", height_ratios=[1, 1, 1, 0.45])
-    _contenders(parts["A"], certificate)
-    _horizon(parts["B"], certificate)
-    _gain(parts["C"], certificate)
+    _draw_methods(parts["A"], certificate)
+    _draw_horizon(parts["B"], certificate.memory)
+    _draw_gain(parts["C"], certificate.gain.gain)
     figure.suptitle(f"Does it need memory, and does this agent use its own?\n{certificate.references.env_id}")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
 
 
-def _contenders(axes: Any, certificate: Certificate) -> None:
+def _draw_methods(axes: Any, certificate: Certificate) -> None:
     environment, known = certificate.environment, certificate.references
-    names = list(environment.scores)
-    for place, name in enumerate(names):
-        score = environment.scores[name]
-        remembers = name in environment.remembering
-        color = _CONTROL if name.endswith("shown its memory") else _WITH if remembers else _WITHOUT
-        axes.errorbar(score.mean, place, xerr=_ends(score), fmt="o", color=color, capsize=3)
+    for place, (name, score) in enumerate(environment.scores.items()):
+        color = _WITH if name in environment.remembering else _WITHOUT
+        color = _CONTROL if name.endswith("shown its memory") else color
+        axes.errorbar(score.mean, place, xerr=_ends([score]), fmt="o", color=color, capsize=3)
     for label, bound in (("floor of the table", known.floor), ("ceiling", known.ceiling)):
         if bound is not None:
             axes.axvline(bound.value, color="0.6", linestyle="--", linewidth=1)
@@ -158,15 +185,14 @@ def _contenders(axes: Any, certificate: Certificate) -> None:
                 label, (bound.value, 1), xycoords=("data", "axes fraction"), xytext=(-3, -3),
                 textcoords="offset points", rotation=90, ha="right", va="top", color="0.4", fontsize=7,
             )  # fmt: skip
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(environment.scores)), list(environment.scores), fontsize=8)
+    axes.set_ylim(len(environment.scores) - 0.5, -0.5)
     axes.set_xlabel(f"return, mean and {CONFIDENCE:.0%} interval")
     colours = "blue: with memory, orange: without, grey: shown the agent's"
     axes.set_title(f"A. The environment: {environment.verdict}\n({colours})", fontsize=10)
 
 
-def _horizon(axes: Any, certificate: Certificate) -> None:
-    memory = certificate.memory
+def _draw_horizon(axes: Any, memory: MemoryFinding) -> None:
     axes.axhspan(memory.intact.low, memory.intact.high, color=_WITH, alpha=0.2, linewidth=0)
     axes.axhline(memory.intact.mean, color=_WITH, label="intact")
     for label, curve, style in (
@@ -175,8 +201,8 @@ def _horizon(axes: Any, certificate: Certificate) -> None:
     ):
         if curve:
             scores = list(curve.values())
-            ends = [[score.mean - score.low for score in scores], [score.high - score.mean for score in scores]]
-            axes.errorbar(list(curve), [score.mean for score in scores], yerr=ends, fmt=style, capsize=3, label=label)
+            means = [score.mean for score in scores]
+            axes.errorbar(list(curve), means, yerr=_ends(scores), fmt=style, capsize=3, label=label)
     for label, score, color in (
         ("memory of another episode", memory.swapped, "tab:red"),
         ("frozen after the first step", memory.frozen, "tab:green"),
@@ -190,59 +216,22 @@ def _horizon(axes: Any, certificate: Certificate) -> None:
         axes.set_xticks([])
     axes.set_xlabel("n (observations, or steps)")
     axes.set_ylabel("return")
-    words = horizon_words(memory)
-    axes.set_title(f"B. The agent uses its memory: {memory.verdict}" + (f"\n({words})" if words else ""), fontsize=10)
+    horizon = _horizon(memory)
+    title = f"B. The agent uses its memory: {memory.verdict}" + (f"\n({horizon})" if horizon else "")
+    axes.set_title(title, fontsize=10)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
 
 
-def _gain(axes: Any, certificate: Certificate) -> None:
-    gain = certificate.gain.gain
+def _draw_gain(axes: Any, gain: Interval | None) -> None:
     axes.set_yticks([])
     axes.set_xlim(min(-0.05, 0 if gain is None else gain.low), max(1.05, 1 if gain is None else gain.high))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if gain is None:
         axes.set_title("C. How much is left: cannot tell", fontsize=10)
         return
-    axes.barh(0, gain.mean, xerr=_ends(gain), color=_WITH, alpha=0.6, capsize=4)
-    axes.set_title(f"C. Got of what memory can give: {gain.mean:.0%}, left: {1 - gain.mean:.0%}", fontsize=10)
+    axes.barh(0, gain.mean, xerr=_ends([gain]), color=_WITH, alpha=0.6, capsize=4)
+    axes.set_title(f"C. Gained of what memory can give: {gain.mean:.0%}, left: {1 - gain.mean:.0%}", fontsize=10)
 
 
-def _ends(interval: Interval) -> list[list[float]]:
-    return [[interval.mean - interval.low], [interval.high - interval.mean]]
-
-
-_SUFFIXES = (".json", ".md", ".png")
-
-
-def save_certificate(certificate: Certificate, folder: Path) -> list[Path]:
-    """Write ``certificate.json``, ``.md`` and, where matplotlib is installed, ``.png``; ``certificate-2`` and so on
-    where there is one already.
-
-    :return: the files
-    :raises UserError: if the folder cannot be written to
-    """
-    numbers = ("" if number == 1 else f"-{number}" for number in count(1))
-    names = (f"certificate{number}" for number in numbers)
-    stem = next(name for name in names if not any((folder / f"{name}{suffix}").exists() for suffix in _SUFFIXES))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(certificate, folder, stem)
-    except OSError as error:
-        raise UserError(f"cannot write the certificate into {folder}: {error.strerror or error}") from error
-
-
-def _write(certificate: Certificate, folder: Path, stem: str) -> list[Path]:
-    json_file, text_file, picture_file = (folder / f"{stem}{suffix}" for suffix in _SUFFIXES)
-    try:
-        # matplotlib reads the format from the suffix, so the temporary name must keep it.
-        with replacing(picture_file) as temporary:
-            drawn = temporary.with_name(f"{temporary.name}.png")
-            draw(certificate, drawn)
-            drawn.replace(temporary)
-        picture = picture_file.name
-    except UserError:
-        picture = None
-    with replacing(text_file) as temporary:
-        temporary.write_text(markdown(certificate, picture), encoding="utf-8")
-    write_json(json_file, {"paragraph": paragraph(certificate), **certificate.to_json()})
-    return [json_file, text_file] + ([picture_file] if picture else [])
+def _ends(scores: list[Interval]) -> list[list[float]]:
+    return [[score.mean - score.low for score in scores], [score.high - score.mean for score in scores]]

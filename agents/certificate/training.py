@@ -1,18 +1,16 @@
-"""Short PPO trainings of the same small network, on one frame (no memory) or on four (a short one).
+"""Training the baselines: networks of two tanh layers of 64, by PPO or by imitation.
 
-Students that imitate an agent: one from the present observation alone, one that is shown the agent's memory too.
-
-If the first does as well as the agent, its memory was not needed. If only the second does, the memory was what the
-first had lacked: network, data and training are the same. If neither does, imitation has failed and says nothing.
+A student imitates an agent: from the present observation alone, or from the agent's memory too. If the first does as
+well as the agent, its memory was not needed. If only the second does, the first lacked the memory: network, data and
+training are the same. If neither does, imitation has failed and says nothing.
 
 Source: Ross, Gordon and Bagnell, A Reduction of Imitation Learning ... to No-Regret Online Learning, 2011 (DAgger):
-the student acts, the agent, remembering along, says what it would have done.
+the student acts, and is corrected by the agent, which reads the same episode.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,43 +24,49 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rl_larnn.agents.certificate.policies import FlatFrames, Frames
+from rl_larnn.agents.certificate.policies import FlatFrames, Frames, StudentInputs
 from rl_larnn.errors import UserError
 from rl_larnn.optimizer import Adam
 
-#: Steps of a rollout, over all environments together.
+#: Steps of PPO's rollouts, over all environments together.
 ROLLOUT = 2048
 
-#: Arguments of PPO that the twin takes from the agent, where it has them: what a good horizon and noise are is known of
-#: the task, not of the memory.
+#: Arguments of PPO that are the agent's, where it has them: they suit the task, whatever the memory.
 _TASK_ARGUMENTS = ("gamma", "gae_lambda", "ent_coef", "use_sde", "sde_sample_freq")
 
+#: Rounds of imitation. The agent acts in the first, the student in all others.
+ROUNDS = 6
+BATCH = 256
 
-class Twin:
-    """A trained network together with the normalisation that it was trained with."""
+#: Minibatches after each round, and after the last.
+UPDATES, LAST_UPDATES = 100, 500
+
+
+class NormalizedPPO:
+    """A PPO agent together with the normalisation that it was trained with."""
 
     def __init__(self, model: PPO, env: VecNormalize) -> None:
         self.model, self.env = model, env
 
     def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """See :class:`rl_larnn.agents.certificate.contenders.Reader`."""
+        """See :class:`rl_larnn.agents.certificate.policies.FlatPolicy`."""
         return self.model.predict(self.env.normalize_obs(inputs), deterministic=deterministic)[0]
 
 
-def train_twin(
+def train_ppo(
     env: VecEnv,
     frames: Frames,
     steps: int,
     seed: int,
     agent: Any = None,
-    on_progress: Callable[[float], None] = lambda share: None,
-) -> Twin:
-    """Train two tanh layers of 64 with PPO.
+    on_rollout: Callable[[], object] = lambda: None,
+) -> NormalizedPPO:
+    """Train with PPO.
 
     :param env: the agent's environments; they are not closed
     :param steps: environment steps, rounded up to whole rollouts of :data:`ROLLOUT`
-    :param agent: a model whose discount and exploration are taken over, where it has them
-    :param on_progress: told the share that is done, after each rollout
+    :param agent: a model whose discount and exploration are used, where it has them
+    :param on_rollout: called after each rollout
     """
     env.seed(seed)
     shown = VecNormalize(FlatFrames(env, frames), gamma=getattr(agent, "gamma", 0.99))
@@ -82,36 +86,25 @@ def train_twin(
         device="cpu",
         **{**known, "gae_lambda": known.get("gae_lambda", 0.95)},
     )
-    model.learn(steps, callback=_Report(steps, on_progress))
+    model.learn(steps, callback=_AfterRollout(on_rollout))
     shown.training = False
-    return Twin(model, shown)
+    return NormalizedPPO(model, shown)
 
 
-class _Report(BaseCallback):
-    def __init__(self, steps: int, on_progress: Callable[[float], None]) -> None:
+class _AfterRollout(BaseCallback):
+    def __init__(self, on_rollout: Callable[[], object]) -> None:
         super().__init__()
-        self.steps, self.on_progress = steps, on_progress
+        self.on_rollout = on_rollout
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        self.on_progress(min(1.0, self.num_timesteps / self.steps))
-
-
-#: The agent acts in the first round, the student in all others.
-ROUNDS = 6
-BATCH = 256
-
-#: Minibatches after each round, and after the last.
-UPDATES, LAST_UPDATES = 100, 500
-
-#: The student's inputs (B, I) for an observation and the agent's state after it.
-View = Callable[[Any, Any], np.ndarray]
+        self.on_rollout()
 
 
 class Student:
-    """Two tanh layers of 64 on standardised inputs; one softmax for each choice, or one output for each number.
+    """A network of standardised inputs; one softmax for each choice, or one output for each number.
 
     :param inputs: those of the first round (N, I), for their scale
     :raises UserError: for actions that are neither choices nor numbers
@@ -123,13 +116,13 @@ class Student:
         spread = inputs.std(0)
         self.centre, self.scale = inputs.mean(0), np.where(spread > 1e-6, spread, 1).astype(np.float32)
         outputs = sum(self.choices) or int(np.prod(action_space.shape or ()))
-        widths = (inputs.shape[1], 64, 64)
-        layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.Tanh())]
-        self.network = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+        self.network = nn.Sequential(
+            nn.Linear(inputs.shape[1], 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, outputs)
+        )
         self.optimizer = Adam(self.network.parameters(), lr=0.0, fused=True)
 
     def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """See :class:`rl_larnn.agents.certificate.contenders.Reader`."""
+        """See :class:`rl_larnn.agents.certificate.policies.FlatPolicy`."""
         with torch.no_grad():
             outputs = self.network(self._standardised(inputs)).numpy()
         if isinstance(self.space, spaces.Box):
@@ -143,22 +136,25 @@ class Student:
         return np.stack(chosen, axis=1).reshape(-1, *(self.space.shape or ()))
 
     def learn(self, inputs: np.ndarray, actions: np.ndarray, updates: int) -> None:
-        """Imitate the agent's actions (N, ...) in so many minibatches."""
-        shown, wanted = self._standardised(inputs), torch.as_tensor(actions).reshape(len(actions), -1)
+        """Imitate the agent's actions (N, ...) on its inputs (N, I).
+
+        :param updates: minibatches
+        """
+        features, targets = self._standardised(inputs), torch.as_tensor(actions).reshape(len(actions), -1)
         if isinstance(self.space, spaces.Discrete):
-            wanted = wanted - int(self.space.start)
+            targets = targets - int(self.space.start)
         for update in range(updates):
-            rows = torch.as_tensor(self.generator.integers(len(shown), size=BATCH))
-            loss = self._loss(self.network(shown[rows]), wanted[rows])
+            rows = torch.as_tensor(self.generator.integers(len(features), size=BATCH))
+            loss = self._loss(self.network(features[rows]), targets[rows])
             self.optimizer.param_groups[0]["lr"] = 3e-3 * (1 - update / updates)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
 
-    def _loss(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if not self.choices:
-            return (outputs - wanted).square().mean()
-        parts = zip(outputs.split(self.choices, dim=1), wanted.long().unbind(1), strict=True)
+            return (outputs - targets).square().mean()
+        parts = zip(outputs.split(self.choices, dim=1), targets.long().unbind(1), strict=True)
         return sum((cross_entropy(logits, choice) for logits, choice in parts), outputs.new_zeros(()))
 
     def _standardised(self, inputs: np.ndarray) -> Tensor:
@@ -166,7 +162,7 @@ class Student:
 
 
 def _choices(space: spaces.Space) -> list[int]:
-    """How many ways there are to choose each of the action's whole numbers; nothing for a Box."""
+    """For each whole number of an action, how many values it can take; nothing for a Box."""
     if isinstance(space, spaces.Box):
         return []
     if isinstance(space, spaces.Discrete):
@@ -178,45 +174,27 @@ def _choices(space: spaces.Space) -> list[int]:
     raise UserError(f"expected actions of Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
-def imitate(teacher: PolicyPredictor, env: VecEnv, view: View, steps: int, seed: int) -> Student:
+def imitate(teacher: PolicyPredictor, env: VecEnv, inputs: StudentInputs, steps: int, seed: int) -> Student:
     """Train a student on what the teacher does, then on what it would do where the student gets to.
 
+    :param inputs: what the student reads
     :param steps: environment steps, over all rounds together
     """
-    rounds = max(1, steps // (ROUNDS * env.num_envs))
     env.seed(seed)
-    here: list[Any] = [env.reset(), None, np.ones(env.num_envs, bool)]
-    inputs, actions = [], []
+    observation: Any = env.reset()
+    state, starts = None, np.ones(env.num_envs, bool)
+    shown, targets = [], []
     student: Student | None = None
     for number in range(ROUNDS):
-        for _ in range(rounds):
-            wanted, after = teacher.predict(here[0], here[1], here[2], True)
-            inputs.append(view(here[0], after))
-            actions.append(wanted)
-            done = wanted if student is None else student.act(inputs[-1], True)
-            observation, _, starts, _ = env.step(done)
-            here = [observation, after, starts]
-        shown, labels = np.concatenate(inputs), np.concatenate(actions)
+        for _ in range(max(1, steps // (ROUNDS * env.num_envs))):
+            actions, state = teacher.predict(observation, state, starts, True)
+            shown.append(inputs(observation, state))
+            targets.append(actions)
+            taken = actions if student is None else student.act(shown[-1], True)
+            observation, _, starts, _ = env.step(taken)
         if student is None:
-            student = Student(shown, env.action_space, seed)
-        student.learn(shown, labels, UPDATES if number < ROUNDS - 1 else LAST_UPDATES)
+            student = Student(np.concatenate(shown), env.action_space, seed)
+        updates = UPDATES if number < ROUNDS - 1 else LAST_UPDATES
+        student.learn(np.concatenate(shown), np.concatenate(targets), updates)
     assert student is not None
     return student
-
-
-def present_only(frames: Frames) -> View:
-    """The present observation, flattened."""
-
-    def view(observation: Any, after: Any) -> np.ndarray:
-        return frames.advance(None, observation, np.ones(1, bool))
-
-    return view
-
-
-def with_memory(frames: Frames, flat: Callable[[Any], np.ndarray]) -> View:
-    """The present observation beside the teacher's memory after it."""
-
-    def view(observation: Any, after: Any) -> np.ndarray:
-        return np.concatenate([frames.advance(None, observation, np.ones(1, bool)), flat(after)], axis=1)
-
-    return view
