@@ -77,7 +77,6 @@ def test_without_a_horizon_the_bias_is_one(name: str) -> None:
     torch.testing.assert_close(kept(gated(name, None))[0], torch.sigmoid(torch.ones(64)))
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "larnn"])
-def test_a_horizon_is_at_least_two_steps(name: str) -> None:
+def test_a_horizon_is_at_least_two_steps() -> None:
     with pytest.raises(ValueError, match=r"^horizon must be at least 2 steps, or None, got 1$"):
-        MEMORIES[name](3, 8, horizon=1)  # type: ignore[call-arg]
+        MEMORIES["lstm"](3, 8, horizon=1)  # type: ignore[call-arg]

@@ -31,13 +31,12 @@ def assert_equal(ours: list[Any], theirs: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"betas": (0.5, 0.9), "eps": 1e-3}, {"weight_decay": 0.1}, {"amsgrad": True}])
-@pytest.mark.parametrize("missing", [False, True])
-def test_the_steps_are_those_of_torch(options: dict[str, Any], missing: bool) -> None:
+def test_the_steps_are_those_of_torch(options: dict[str, Any]) -> None:
     ours, theirs = parameters(), parameters()
     mine, reference = Adam(ours, lr=0.1, **options), torch.optim.Adam(theirs, lr=0.1, **options)
-    for step in range(12):
+    for step in range(24):
         for tensors, optimizer in ((ours, mine), (theirs, reference)):
-            give_gradients(tensors, step, missing)
+            give_gradients(tensors, step, missing=step >= 12)
             optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
             optimizer.step()
     assert_equal(ours, theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ def recall() -> DummyVecEnv:
     return env
 
 
-@pytest.mark.parametrize("mode", ["separate", "shared", "none"])
-@pytest.mark.parametrize("policy", [MlpLarnnPolicy, MlpAarenPolicy])
+@pytest.mark.parametrize(
+    ("policy", "mode"), [(MlpLarnnPolicy, "separate"), (MlpAarenPolicy, "shared"), (MlpAarenPolicy, "none")]
+)
 def test_stock_sb3_contrib_trains_saves_loads_and_predicts(
     policy: type[MemoryActorCriticPolicy], mode: str, tmp_path: Path
 ) -> None:
@@ -57,7 +58,7 @@ def test_stock_sb3_contrib_trains_saves_loads_and_predicts(
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_stock_minibatches_have_ratio_one(memory: str) -> None:
-    """Upstream's padded sequences, states reset by a product, judged by our policy."""
+    """Our policy evaluates sb3-contrib's padded sequences, whose states are reset by a product."""
     model = sb3_contrib.RecurrentPPO(
         MemoryActorCriticPolicy, recall(), n_steps=16, batch_size=16, seed=0,
         policy_kwargs={"memory": memory, "memory_kwargs": SMALL},
@@ -81,16 +82,19 @@ def test_stock_sb3_contrib_with_dict_observations() -> None:
     model.learn(32)
 
 
-@pytest.mark.parametrize("name", POLICY_ALIASES)
-def test_aliases(name: str) -> None:
-    """Every alias can be named, and an archive finds its class again by the place it has now."""
+def test_archives_find_the_class_of_every_alias_by_its_module_and_name() -> None:
+    for policy in POLICY_ALIASES.values():
+        assert policy.__module__ == "rl_larnn.policies"
+        assert getattr(sys.modules["rl_larnn.policies"], policy.__name__) is policy
+
+
+@pytest.mark.parametrize("name", ["MlpMemoryPolicy", "CnnMemoryPolicy", "MultiInputMemoryPolicy", "MlpAarenPolicy"])
+def test_policies_are_chosen_by_alias(name: str) -> None:
     image = spaces.Box(0, 255, (3, 36, 36), np.uint8)
     space = {"Cnn": image, "Mul": spaces.Dict({"v": spaces.Box(-1, 1, (2,), np.float32)})}.get(name[:3])
     env = DummyVecEnv([lambda: RandomSpaces(space, spaces.Discrete(2))]) if space is not None else recall()
     model = RecurrentPPO(name, env, n_steps=8, batch_size=8, policy_kwargs={"memory_kwargs": SMALL})
-    policy = POLICY_ALIASES[name]
-    assert type(model.policy) is policy and policy.__module__ == "rl_larnn.policies"
-    assert getattr(sys.modules["rl_larnn.policies"], policy.__name__) is policy
+    assert type(model.policy) is POLICY_ALIASES[name]
 
 
 def test_memory_parameters_are_initialised_orthogonally() -> None:
@@ -136,9 +140,7 @@ def test_predict_takes_single_observations_and_resets_rows() -> None:
     ("options", "message"),
     [
         ({"memory": "larn"}, "unknown memory 'larn'; did you mean larnn"),
-        ({"memory": 3}, "memory must be a name .* or a subclass of Memory, got an object of type int"),
         ({"memory_kwargs": {"head": 2}}, "memory 'aaren' has no option 'head'; did you mean heads"),
-        ({"memory_kwargs": {"heads": 7}}, "64 is not a multiple of 7; nearest valid heads: .*8"),
         ({"critic_memory": "seperate"}, "critic_memory must be one of .*did you mean 'separate'"),
         ({"lstm_hidden_size": 64}, "lstm_hidden_size is an option of sb3-contrib.*hidden_size"),
         ({"critic_memory": "shared", "share_features_extractor": False}, "needs share_features_extractor=True"),
@@ -154,7 +156,7 @@ def test_the_readme_shows_a_memory_that_works(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     (snippet,) = re.findall(r"```python\n(# my_memory\.py.*?)```", readme, flags=re.DOTALL)
     (tmp_path / "my_memory.py").write_text(snippet)
-    subprocess.run([sys.executable, "my_memory.py"], cwd=tmp_path, check=True, timeout=120)
+    runpy.run_path(str(tmp_path / "my_memory.py"), run_name="__main__")
 
 
 def test_a_policy_knows_where_its_parameters_are() -> None:

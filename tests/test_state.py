@@ -63,11 +63,11 @@ def test_unpack_undoes_pack_exactly(batch: int, seed: int) -> None:
     torch.testing.assert_close(packed[:, 0], state.vector)  # fields in their order, first field first
 
 
-@pytest.mark.parametrize("shape", [(2, 18), (2, 20), (19,), (1, 2, 19)], ids=str)
-def test_unpack_says_what_shape_it_wants(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError) as error:
-        unpack(torch.zeros(shape), example(2))
-    assert str(error.value) == f"a packed state of this memory has shape (batch, 19), got {shape}"
+def test_unpack_says_what_shape_it_wants() -> None:
+    for shape in ((2, 18), (2, 20), (19,), (1, 2, 19)):
+        with pytest.raises(ValueError) as error:
+            unpack(torch.zeros(shape), example(2))
+        assert str(error.value) == f"a packed state of this memory has shape (batch, 19), got {shape}"
 
 
 @given(flags=st.lists(st.booleans(), min_size=3, max_size=3))
@@ -116,17 +116,17 @@ def test_the_empty_memory_packs_to_zeros_of_the_stated_width(case: Case) -> None
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_states_keep_shapes_and_dtypes(case: Case, dtype: torch.dtype) -> None:
-    memory = case.build(dtype)
-    initial = memory.initial_state(ROWS)
-    data = sequence(memory, NO_STARTS, dtype)
-    y, stepped = memory.step(data.xs[0], initial)
-    ys, scanned = memory.scan(*data)
-    assert (y.shape, y.dtype) == ((ROWS, memory.output_size), dtype)
-    assert (ys.shape, ys.dtype) == ((STEPS, ROWS, memory.output_size), dtype)
-    assert form(stepped) == form(scanned) == form(initial)
-    assert all(leaf.shape[0] == ROWS and leaf.dtype == dtype for leaf in leaves(initial))
+def test_states_keep_shapes_and_dtypes(case: Case) -> None:
+    for dtype in (torch.float32, torch.float64):
+        memory = case.build(dtype)
+        initial = memory.initial_state(ROWS)
+        data = sequence(memory, NO_STARTS, dtype)
+        y, stepped = memory.step(data.xs[0], initial)
+        ys, scanned = memory.scan(*data)
+        assert (y.shape, y.dtype) == ((ROWS, memory.output_size), dtype)
+        assert (ys.shape, ys.dtype) == ((STEPS, ROWS, memory.output_size), dtype)
+        assert form(stepped) == form(scanned) == form(initial)
+        assert all(leaf.shape[0] == ROWS and leaf.dtype == dtype for leaf in leaves(initial))
 
 
 @every_case
