@@ -105,7 +105,7 @@ def test_data_look_as_the_environment_does(
         replay = Replay(dataset.with_episodes([episode]))
         env = as_the_agent_sees_it(replay, replace(recipe, target_return=target))
         shown = [env.reset()[0], *(env.step(action)[0] for action in episode.actions[:-1])]
-        windows = WindowSampler(dataset, len(episode)).at(dataset.columns.starts[[number]])
+        windows = WindowSampler(dataset, len(episode)).at(dataset.columns.offsets[[number]])
         seen = as_seen(windows, dataset, replace(recipe, target_return=target))
         for key in seen if isinstance(seen, dict) else [None]:
             expected = np.stack([part if key is None else part[key] for part in shown])

@@ -86,7 +86,7 @@ def test_columns_and_episodes_are_two_views_of_the_same() -> None:
     with pytest.raises(IndexError):
         dataset.episodes[4]
     assert np.shares_memory(dataset.episodes[2].observations, dataset.columns.observations)
-    assert dataset.steps == 13 and dataset.columns.starts.tolist() == [0, 3, 4, 11]
+    assert dataset.steps == 13 and dataset.columns.offsets.tolist() == [0, 3, 4, 11]
     npt.assert_allclose(dataset.returns, [episode.total_reward for episode in episodes], rtol=1e-12)
     unknown = Episode(episodes[0].observations, episodes[0].actions, episodes[0].rewards, True, False)
     assert Columns.of([*episodes, unknown]).final_observations is None

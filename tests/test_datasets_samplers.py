@@ -67,7 +67,7 @@ def test_each_pass_shows_every_episode_once(lengths: list[int], batch_size: int,
         while len(shown) < len(lengths):
             shown += sampler.sample().observations[:, 0, 0].tolist()
         orders.add(tuple(shown))
-        assert sorted(shown) == sorted(dataset.columns.observations[dataset.columns.starts, 0].tolist())
+        assert sorted(shown) == sorted(dataset.columns.observations[dataset.columns.offsets, 0].tolist())
     assert len(orders) > 1 or batch_size > 1 or len(lengths) < 3
 
 
@@ -81,9 +81,9 @@ def test_streams_play_episodes_from_the_first_step_to_the_last(lengths: list[int
     for stream in range(3):
         seen = np.concatenate([batch.observations[stream] for batch in batches])[:, 0]
         rows = np.array([int(np.flatnonzero(columns.observations[:, 0] == value)[0]) for value in seen])
-        number = np.searchsorted(columns.starts, rows, side="right") - 1
+        number = np.searchsorted(columns.offsets, rows, side="right") - 1
         times = np.concatenate([batch.times[stream] for batch in batches])
-        npt.assert_array_equal(times, rows - columns.starts[number])
+        npt.assert_array_equal(times, rows - columns.offsets[number])
         before = np.concatenate([batch.previous_actions[stream] for batch in batches])
         for step in range(1, len(rows)):
             if times[step]:

@@ -80,8 +80,8 @@ def test_batches_go_through_every_episode_once(lengths: list[int], batch_size: i
             one = Windows(**{key: getattr(batch, key)[i : i + 1] for key in expected})
             assert_windows(one, [expected])
             assert batch.times[i, steps - 1] == steps - 1 and steps in lengths
-    starts = dataset.columns.starts.tolist()
-    assert sorted(seen) == starts and (shuffled or seen == starts)
+    offsets = dataset.columns.offsets.tolist()
+    assert sorted(seen) == offsets and (shuffled or seen == offsets)
 
 
 def test_shuffling_saves_padding_and_changes_the_order() -> None:

@@ -50,19 +50,19 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
     for window, real in zip(rows, mask, strict=True):
         state = model.policy.initial_state(1)
         for row, is_real in zip(window, real, strict=True):
-            number = int(np.searchsorted(columns.starts, row, side="right")) - 1
+            number = int(np.searchsorted(columns.offsets, row, side="right")) - 1
             env = as_the_agent_sees_it(
                 Replay(learner.dataset.with_episodes([learner.dataset.episodes[number]])),
                 replace(learner.recipe, target_return=float(columns.returns[number])),
             )
             seen = env.reset()[0]
-            for earlier in range(columns.starts[number], row):
+            for earlier in range(columns.offsets[number], row):
                 seen = env.step(columns.actions[earlier])[0]
             normal = normalizer.normalize_obs(
                 {k: v[None] for k, v in seen.items()} if isinstance(seen, dict) else seen[None]
             )
             obs, _ = model.policy.obs_to_tensor(normal)
-            start = torch.tensor([row == columns.starts[number]])
+            start = torch.tensor([row == columns.offsets[number]])
             action = torch.as_tensor(columns.actions[[row]])
             timed = {k: v[None] for k, v in obs.items()} if isinstance(obs, dict) else obs[None]
             log_prob = model.policy.evaluate_chunks(timed, action[None], state, start[None]).log_prob

@@ -98,7 +98,7 @@ def _fold(dataset: Dataset, gamma: float, forward: bool) -> np.ndarray:
     sums, total = np.empty(dataset.steps), np.zeros(len(columns.lengths))
     for step in range(int(columns.lengths.max())):
         alive = np.flatnonzero(step < columns.lengths)
-        rows = columns.starts[alive] + (step if forward else columns.lengths[alive] - 1 - step)
+        rows = columns.offsets[alive] + (step if forward else columns.lengths[alive] - 1 - step)
         total[alive] = gamma * total[alive] + columns.rewards[rows]
         sums[rows] = total[alive]
     return sums

@@ -50,19 +50,19 @@ def explore(size: int) -> tuple[Game, dict[bytes, int]]:
     env = ObjectsInView(base, KINDS)
     after: list[list[int]] = []
     views: list[int] = []
-    starts: list[int] = []
+    first_states: list[int] = []
     numbers_of_views: dict[bytes, int] = {}
     for seed in _one_seed_for_each_arrangement(env):
         env.reset(seed=seed)
         # MiniGrid puts the agent anywhere in the corridor, facing right.
         places: list[Place] = [(x, size // 2, 0) for x in range(1, size - 2)]
-        starts += range(len(after), len(after) + len(places))
+        first_states += range(len(after), len(after) + len(places))
         outcomes = _walk(env, places)
         numbers = {place: len(after) + i for i, place in enumerate(places)}
         after += [[reached if isinstance(reached, int) else numbers[reached] for reached in row] for row in outcomes]
         views += [numbers_of_views.setdefault(_look(env, place), len(numbers_of_views)) for place in places]
     start = np.zeros(len(after))
-    start[starts] = 1 / len(starts)
+    start[first_states] = 1 / len(first_states)
     return Game(np.array(after), np.array(views), start, base.max_steps), numbers_of_views
 
 

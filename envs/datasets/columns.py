@@ -73,7 +73,7 @@ class Columns:
         )
 
     @cached_property
-    def starts(self) -> np.ndarray:
+    def offsets(self) -> np.ndarray:
         """(E,) the row of the first step of each episode."""
         return np.concatenate([[0], np.cumsum(self.lengths[:-1])]).astype(np.int64)
 
@@ -85,12 +85,12 @@ class Columns:
     @cached_property
     def returns(self) -> np.ndarray:
         """(E,) undiscounted return of each episode."""
-        return np.add.reduceat(self.rewards, self.starts)
+        return np.add.reduceat(self.rewards, self.offsets)
 
     @cached_property
     def returns_to_go(self) -> np.ndarray:
         """(N,) the sum of the rewards of the episode from each step on, its own included."""
-        return np.concatenate([returns_to_go(part) for part in np.split(self.rewards, self.starts[1:])])
+        return np.concatenate([returns_to_go(part) for part in np.split(self.rewards, self.offsets[1:])])
 
     @property
     def names(self) -> list[str]:
@@ -118,7 +118,7 @@ class Episodes(Sequence[Episode]):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]
         columns = self._columns
-        rows = slice(columns.starts[number], columns.starts[number] + columns.lengths[number])
+        rows = slice(columns.offsets[number], columns.offsets[number] + columns.lengths[number])
         try:
             return Episode(
                 columns.observations[rows],

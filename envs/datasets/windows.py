@@ -81,19 +81,19 @@ def _shuffled(lengths: np.ndarray, batch_size: int, generator: np.random.Generat
 
 def whole_episodes(columns: Columns, numbers: np.ndarray) -> Windows:
     """The episodes with these numbers (B,), as wide as the longest."""
-    return gather(columns, columns.starts[numbers], numbers, int(columns.lengths[numbers].max()))
+    return gather(columns, columns.offsets[numbers], numbers, int(columns.lengths[numbers].max()))
 
 
 def gather(columns: Columns, first: np.ndarray, episodes: np.ndarray, length: int) -> Windows:
     """Windows of so many steps from rows ``first`` (B,) on, of the episodes with these numbers (B,)."""
     wanted = first[:, None] + np.arange(length)
-    rows = np.minimum(wanted, (columns.starts[episodes] + columns.lengths[episodes] - 1)[:, None])
+    rows = np.minimum(wanted, (columns.offsets[episodes] + columns.lengths[episodes] - 1)[:, None])
     return windows_of(columns, rows, episodes[:, None], wanted == rows)
 
 
 def windows_of(columns: Columns, rows: np.ndarray, episodes: np.ndarray, mask: np.ndarray) -> Windows:
     """Windows of these rows (B, K) of the columns, from episodes with these numbers (B, K) or (B, 1)."""
-    times = rows - columns.starts[episodes]
+    times = rows - columns.offsets[episodes]
     return Windows(
         columns.observations[rows],
         columns.actions[rows],
