@@ -132,14 +132,14 @@ class StreamSampler:
         """The next K steps of each stream."""
         rows = np.empty((len(self._rows), self.length), np.int64)
         episodes = np.empty_like(rows)
-        ends = self._columns.starts + self._columns.lengths
+        ends = self._columns.offsets + self._columns.lengths
         for step in range(self.length):
             rows[:, step], episodes[:, step] = self._rows, self._episodes
             self._rows = self._rows + 1
             over = np.flatnonzero(self._rows == ends[self._episodes])
             if len(over):
                 self._episodes[over] = self._generator.integers(len(ends), size=len(over))
-                self._rows[over] = self._columns.starts[self._episodes[over]]
+                self._rows[over] = self._columns.offsets[self._episodes[over]]
         return windows_of(self._columns, rows, episodes, np.ones(rows.shape, bool))
 
     def state(self) -> dict[str, Any]:
