@@ -24,8 +24,7 @@ def resolve_id(name: str) -> str:
     ``CartPole-POMDP`` becomes ``CartPole-POMDP-v0``; an id without a version becomes its newest one; ``module:id``
     imports the module first and keeps it in front, except for our own; a complete registered id stays as it is.
 
-    Raises:
-        UnknownEnvironmentError: nothing of that name is registered, or the module cannot be imported.
+    :raises UnknownEnvironmentError: nothing of that name is registered, or the module cannot be imported
     """
     module, _, env_id = name.rpartition(":")
     if module:
@@ -48,9 +47,8 @@ def make(name: str, **kwargs: Any) -> gym.Env:
     Worker processes start without our ids; this function, pickled by name, brings them along:
     ``make_vec_env(make, env_kwargs={"name": "CartPole-POMDP"}, vec_env_cls=SubprocVecEnv)``.
 
-    Raises:
-        UnknownEnvironmentError: see ``resolve_id``.
-        gymnasium.error.DependencyNotInstalled: the environment needs a package that is missing.
+    :raises UnknownEnvironmentError: see ``resolve_id``
+    :raises gymnasium.error.DependencyNotInstalled: the environment needs a package that is missing
     """
     return gym.make(resolve_id(name), **kwargs)
 

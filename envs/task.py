@@ -13,10 +13,9 @@ from rl_larnn.envs.bounds.sources import Source
 class Bound:
     """One reference score: undiscounted return of an episode, averaged over episodes.
 
-    Attributes:
-        value: the mean return.
-        source: where the number comes from, in a form that can be run again where it was computed here.
-        standard_error: of ``value`` over the evaluation episodes; None where no episodes were sampled.
+    :param value: the mean return
+    :param source: where the number comes from, in a form that can be run again where it was computed here
+    :param standard_error: of ``value`` over the evaluation episodes; None where no episodes were sampled
     """
 
     value: float
@@ -28,23 +27,22 @@ class Bound:
 class Task:
     """A partially observable task, entirely as data.
 
-    Attributes:
-        id: versioned Gymnasium id under which the task is registered.
-        base: what it is made of: a Gymnasium id, or ``module:Class`` of an environment that ends its own episodes.
-        wrappers: what is done to the base, innermost first.
-        max_episode_steps: no episode is longer.
-        reward_threshold: mean return from which the task counts as solved; where the base names none, ours.
-        random: score of uniformly random actions.
-        floor: score of the best memoryless policy found; a memory has to beat it to be of use.
-        ceiling: best score known with everything visible; no memory is expected above it.
-        observation: what the agent sees, with units.
-        action: what it does, with units.
-        reward: what it is paid for.
-        note: anything else that a comparison with other work must know.
-        extra: the pip extra of rl-larnn that the base needs, or None.
-        kwargs: arguments of the base.
-        needs_memory: False for a control, on which a memory has next to nothing to gain.
-        free: arguments of the environment that may differ without changing floor and ceiling.
+    :param id: versioned Gymnasium id under which the task is registered
+    :param base: what it is made of: a Gymnasium id, or ``module:Class`` of an environment that ends its own episodes
+    :param wrappers: what is done to the base, innermost first
+    :param max_episode_steps: no episode is longer
+    :param reward_threshold: mean return from which the task counts as solved; where the base names none, ours
+    :param random: score of uniformly random actions
+    :param floor: score of the best memoryless policy found; a memory has to beat it to be of use
+    :param ceiling: best score known with everything visible; no memory is expected above it
+    :param observation: what the agent sees, with units
+    :param action: what it does, with units
+    :param reward: what it is paid for
+    :param note: anything else that a comparison with other work must know
+    :param extra: the pip extra of rl-larnn that the base needs, or None
+    :param kwargs: arguments of the base
+    :param needs_memory: False for a control, on which a memory has next to nothing to gain
+    :param free: arguments of the environment that may differ without changing floor and ceiling
     """
 
     id: str

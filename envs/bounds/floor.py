@@ -43,15 +43,12 @@ def find_floor(
 ) -> Found:
     """The best memoryless policy of all families, judged on episodes that the search has not seen.
 
-    Args:
-        env_id: any form ``resolve_id`` takes; Box vector observation, Discrete or Box actions.
-        settings: size of the search.
-        families: which kinds of policy to try.
-        on_generation: called with the best mean return of each generation, for a progress bar.
-
-    Raises:
-        UnknownEnvironmentError: no such environment.
-        TypeError: its observation or action space is of another kind.
+    :param env_id: any form ``resolve_id`` takes; Box vector observation, Discrete or Box actions
+    :param settings: size of the search
+    :param families: which kinds of policy to try
+    :param on_generation: called with the best mean return of each generation, for a progress bar
+    :raises UnknownEnvironmentError: no such environment
+    :raises TypeError: its observation or action space is of another kind
     """
     settings = settings or SearchSettings()
     search = _Search(Rollouts(env_id), settings, on_generation)

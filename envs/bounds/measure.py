@@ -24,12 +24,11 @@ QUICK_EPISODES = 30
 class Check:
     """One score of the table, measured again.
 
-    Attributes:
-        task: its id.
-        name: "random", "floor" or "ceiling".
-        stated: what the table says.
-        measured: what came out; None where a package is missing.
-        problem: why nothing came out, in one line; empty otherwise.
+    :param task: its id
+    :param name: "random", "floor" or "ceiling"
+    :param stated: what the table says
+    :param measured: what came out; None where a package is missing
+    :param problem: why nothing came out, in one line; empty otherwise
     """
 
     task: str
@@ -71,8 +70,7 @@ def check(
 def measure(env_id: str, source: Source, quick: bool, on_generation: Callable[[float], None]) -> Score:
     """Runs what a source describes.
 
-    Raises:
-        TypeError: the source is no computation.
+    :raises TypeError: the source is no computation
     """
     match source:
         case Calculated(function, arguments):

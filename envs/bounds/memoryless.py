@@ -14,11 +14,10 @@ from gymnasium import spaces
 class Family:
     """A family of memoryless policies, each a vector of D numbers.
 
-    Attributes:
-        name: as shown and as given on the command line.
-        hidden: units of the one tanh layer; 0 for a linear policy.
-        stochastic: softmax over Discrete actions, Gaussian with its own spread around Box actions.
-        bias: with a constant input; without one, an observation of zeros leaves the action to chance.
+    :param name: as shown and as given on the command line
+    :param hidden: units of the one tanh layer; 0 for a linear policy
+    :param stochastic: softmax over Discrete actions, Gaussian with its own spread around Box actions
+    :param bias: with a constant input; without one, an observation of zeros leaves the action to chance
     """
 
     name: str
@@ -76,8 +75,7 @@ FAMILIES: dict[str, Family] = {
 def output_size(space: gym.Space) -> int:
     """U: one logit for each Discrete action, one mean for each number of a Box.
 
-    Raises:
-        TypeError: the action space is neither.
+    :raises TypeError: the action space is neither
     """
     if isinstance(space, spaces.Discrete):
         return int(space.n)

@@ -37,8 +37,7 @@ def memory_ceiling(size: int) -> float:
 def memory_game(size: int) -> Game:
     """The task as tables.
 
-    Raises:
-        gymnasium.error.DependencyNotInstalled: MiniGrid is missing.
+    :raises gymnasium.error.DependencyNotInstalled: MiniGrid is missing
     """
     return explore(size)[0]
 

@@ -37,8 +37,7 @@ class Rollouts:
 
     Every policy meets the same E seeds, which makes their difference clearer than their scores.
 
-    Raises:
-        TypeError: the observation is not a Box vector.
+    :raises TypeError: the observation is not a Box vector
     """
 
     def __init__(self, env_id: str):

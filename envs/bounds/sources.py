@@ -9,18 +9,15 @@ from typing import Any
 class SearchSettings:
     """For each family ``restarts`` searches of ``generations``; the ``elite`` best of each shape the next.
 
-    Attributes:
-        generations: how often the distribution of policies is refitted.
-        population: policies in a generation.
-        elite: how many of them it is refitted to.
-        episodes: on which each policy of a generation is judged, the same for all.
-        restarts: independent searches for each family.
-        evaluation_episodes: fresh ones for choosing among the finalists, and as many again for the reported score.
-        spread: standard deviation of the parameters of the first generation; inputs are standardised.
-        seed: of everything.
-
-    Raises:
-        ValueError: a number is too small for a search, or the elite is larger than the population.
+    :param generations: how often the distribution of policies is refitted
+    :param population: policies in a generation
+    :param elite: how many of them it is refitted to
+    :param episodes: on which each policy of a generation is judged, the same for all
+    :param restarts: independent searches for each family
+    :param evaluation_episodes: fresh ones for choosing among the finalists, and as many again for the reported score
+    :param spread: standard deviation of the parameters of the first generation; inputs are standardised
+    :param seed: of everything
+    :raises ValueError: a number is too small for a search, or the elite is larger than the population
     """
 
     generations: int = 30
@@ -73,9 +70,8 @@ class Known:
 class Calculated:
     """A number that a function of this package calculates without playing by chance.
 
-    Attributes:
-        function: returns the number.
-        arguments: what it is called with.
+    :param function: returns the number
+    :param arguments: what it is called with
     """
 
     function: Callable[..., float]
@@ -101,9 +97,8 @@ class RandomPlay:
 class Search:
     """The best memoryless policy that a cross-entropy search found.
 
-    Attributes:
-        settings: size of the search.
-        families: names of the kinds of policy that were tried; none for all of them.
+    :param settings: size of the search
+    :param families: names of the kinds of policy that were tried; none for all of them
     """
 
     settings: SearchSettings = field(default_factory=SearchSettings)

@@ -18,11 +18,10 @@ _PENALTY = 0.9
 class Game:
     """A game as tables.
 
-    Attributes:
-        after: (S, A) the state that an action leads to, or ``WON`` or ``LOST``.
-        view: (S,) the number of what is seen in a state, 0 .. V - 1.
-        start: (S,) the chance that the game starts in a state.
-        limit: steps after which it ends without a reward.
+    :param after: (S, A) the state that an action leads to, or ``WON`` or ``LOST``
+    :param view: (S,) the number of what is seen in a state, 0 .. V - 1
+    :param start: (S,) the chance that the game starts in a state
+    :param limit: steps after which it ends without a reward
     """
 
     after: np.ndarray

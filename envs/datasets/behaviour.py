@@ -21,10 +21,9 @@ def as_it_is(env: gym.Env) -> gym.Env:
 class Behaviour:
     """Who acts.
 
-    Attributes:
-        policy: from what it sees to actions.
-        wrap: what is put around the environment so that the policy sees what it knows how to read.
-        record: plain data that says what it is, for the metadata.
+    :param policy: from what it sees to actions
+    :param wrap: what is put around the environment so that the policy sees what it knows how to read
+    :param record: plain data that says what it is, for the metadata
     """
 
     policy: Policy
@@ -45,14 +44,11 @@ def random_behaviour(action_space: gym.Space, seed: int = 0) -> Behaviour:
 def mixed_behaviour(good: Behaviour, action_space: gym.Space, quality: float, seed: int = 0) -> Behaviour:
     """Each episode is played by ``good`` with a probability, else at random.
 
-    Args:
-        good: the behaviour in the good episodes.
-        action_space: of the random ones.
-        quality: the probability, from 0 to 1.
-        seed: of everything random.
-
-    Raises:
-        ValueError: the probability is outside 0 to 1.
+    :param good: the behaviour in the good episodes
+    :param action_space: of the random ones
+    :param quality: the probability, from 0 to 1
+    :param seed: of everything random
+    :raises ValueError: the probability is outside 0 to 1
     """
     if not 0 <= quality <= 1:
         raise ValueError(f"expected a quality, the share of good episodes, from 0 to 1, got {quality}")

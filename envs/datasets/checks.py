@@ -22,8 +22,7 @@ def check_environment_fits(dataset: Dataset, observation_space: gym.Space, actio
     Kinds, shapes and numbers of choices have to agree, and bounds of actions; bounds of observations and the
     precision of floats do not matter to a learner.
 
-    Raises:
-        DatasetError: they don't fit; with both spaces.
+    :raises DatasetError: they don't fit; with both spaces
     """
     ours = {"observations": dataset.observation_space, "actions": dataset.action_space}
     theirs = {"observations": observation_space, "actions": action_space}

@@ -17,8 +17,7 @@ from rl_larnn.envs.datasets.recorder import Recorder
 class Amount:
     """How much to collect: so many episodes, or whole episodes until there are so many steps.
 
-    Raises:
-        DatasetError: not exactly one of the two is given, or it is not positive.
+    :raises DatasetError: not exactly one of the two is given, or it is not positive
     """
 
     episodes: int | None = None
@@ -61,16 +60,13 @@ def collect(
     Every episode has a seed of its own (``episode_seed``). So what is collected does not depend on how many run side
     by side, if the behaviour's actions in one of them don't; and short episodes are not over-represented.
 
-    Args:
-        make: makes the environment.
-        behaviour: who acts.
-        amount: when to stop.
-        seed: of the environments.
-        n_envs: environments side by side, which share each call of the policy.
-        on_steps: called with the number of steps just taken, for a progress bar.
-
-    Raises:
-        DatasetError: NaN in what the environment or the behaviour does, or a space that no dataset can hold.
+    :param make: makes the environment
+    :param behaviour: who acts
+    :param amount: when to stop
+    :param seed: of the environments
+    :param n_envs: environments side by side, which share each call of the policy
+    :param on_steps: called with the number of steps just taken, for a progress bar
+    :raises DatasetError: NaN in what the environment or the behaviour does, or a space that no dataset can hold
     """
     slots = [_Slot(make(), behaviour) for _ in range(min(n_envs, amount.episodes or n_envs))]
     try:

@@ -16,17 +16,14 @@ from rl_larnn.envs.datasets.scores import returns_to_go
 class Columns:
     """N steps of E episodes.
 
-    Attributes:
-        observations: (N, ...).
-        actions: (N, ...).
-        rewards: (N,) float64, see ``Episode``.
-        lengths: (E,) steps of each episode; they add up to N.
-        terminated: (E,) see ``Episode``.
-        truncated: (E,).
-        final_observations: (E, ...), or None where they are not known.
-
-    Raises:
-        DatasetError: lengths that don't agree.
+    :param observations: (N, ...)
+    :param actions: (N, ...)
+    :param rewards: (N,) float64, see ``Episode``
+    :param lengths: (E,) steps of each episode; they add up to N
+    :param terminated: (E,) see ``Episode``
+    :param truncated: (E,)
+    :param final_observations: (E, ...), or None where they are not known
+    :raises DatasetError: lengths that don't agree
     """
 
     observations: np.ndarray
@@ -53,8 +50,7 @@ class Columns:
     def of(cls, episodes: Sequence[Episode]) -> "Columns":
         """The episodes joined. Final observations are kept if all episodes have one.
 
-        Raises:
-            DatasetError: there are none, or observations or actions differ in shape or dtype between episodes.
+        :raises DatasetError: there are none, or observations or actions differ in shape or dtype between episodes
         """
         if len(episodes) == 0:
             raise DatasetError("expected at least one whole episode, got none")

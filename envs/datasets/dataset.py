@@ -22,18 +22,15 @@ SUPPORTED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBina
 class Dataset:
     """Episodes of one environment.
 
-    Attributes:
-        name: the id or path it was loaded by.
-        columns: all steps; ``episodes`` are views of them.
-        observation_space: Box (images included), Discrete, MultiDiscrete or MultiBinary.
-        action_space: likewise.
-        references: the returns that count as 0 and as 100, or None where nobody measured them.
-        env_id: Gymnasium's id of the environment, or None where it is not known.
-        env_kwargs: what the environment is made with.
-        metadata: plain data about what made it.
-
-    Raises:
-        DatasetError: another kind of space, or observations or actions of another shape or kind than their space.
+    :param name: the id or path it was loaded by
+    :param columns: all steps; ``episodes`` are views of them
+    :param observation_space: Box (images included), Discrete, MultiDiscrete or MultiBinary
+    :param action_space: likewise
+    :param references: the returns that count as 0 and as 100, or None where nobody measured them
+    :param env_id: Gymnasium's id of the environment, or None where it is not known
+    :param env_kwargs: what the environment is made with
+    :param metadata: plain data about what made it
+    :raises DatasetError: another kind of space, or observations or actions of another shape or kind than their space
     """
 
     name: str
@@ -68,8 +65,7 @@ class Dataset:
     def normalized_score(self, returns: np.ndarray | float) -> np.ndarray:
         """Returns on the scale of this dataset: 0 is random play, 100 the expert.
 
-        Raises:
-            DatasetError: the references are not known.
+        :raises DatasetError: the references are not known
         """
         if self.references is None:
             raise DatasetError(
@@ -88,9 +84,8 @@ class Dataset:
     def check(self) -> "Dataset":
         """Itself, once every value has been looked at.
 
-        Raises:
-            DatasetError: NaN or infinity, or a choice that does not exist, with the key, the shape and the episode; or
-                references that are no scale.
+        :raises DatasetError: NaN or infinity, or a choice that does not exist, with the key, the shape and the episode;
+            or references that are no scale
         """
         if self.references is not None and not self.references.maximum > self.references.minimum:
             raise DatasetError(
@@ -115,8 +110,7 @@ def best_episodes(dataset: Dataset, share: float) -> Dataset:
     For behaviour cloning on the best tenth. The share is one of steps, as in the Decision Transformer's experiments;
     where good episodes are long, a tenth of the episodes would be far more than a tenth of the data.
 
-    Raises:
-        DatasetError: the share is not above 0 and at most 1.
+    :raises DatasetError: the share is not above 0 and at most 1
     """
     if not 0 < share <= 1:
         raise DatasetError(f"expected a share above 0 and at most 1, got {share}")
@@ -129,8 +123,7 @@ def best_episodes(dataset: Dataset, share: float) -> Dataset:
 def check_supported(space: gym.Space, key: str, name: str) -> None:
     """Refuses spaces whose values are not one array.
 
-    Raises:
-        DatasetError: for such a space.
+    :raises DatasetError: for such a space
     """
     if not isinstance(space, SUPPORTED):
         raise DatasetError(
@@ -142,8 +135,7 @@ def check_supported(space: gym.Space, key: str, name: str) -> None:
 def in_dtype_of(space: gym.Space, array: np.ndarray, key: str) -> np.ndarray:
     """Numbers in the dtype of their space: whole numbers stay whole, floats may lose precision.
 
-    Raises:
-        DatasetError: fractions where the space has whole numbers.
+    :raises DatasetError: fractions where the space has whole numbers
     """
     assert space.dtype is not None
     if array.dtype.kind == "f" and space.dtype.kind != "f":

@@ -20,16 +20,13 @@ class Episode:
     There are as many observations as actions, each the one that the action answered, because D4RL's files hold no
     more for certain. What came after the last action is kept apart, where it is known.
 
-    Attributes:
-        observations: (T, ...) before each action.
-        actions: (T, ...).
-        rewards: (T,) float64, whatever they came as: D4RL's are float32, and a sum of them should not depend on that.
-        terminated: the task ended it: nothing would have followed.
-        truncated: it was cut off, by a time limit for example. With neither, nobody knows why it ended.
-        final_observation: (...) after the last action, or None.
-
-    Raises:
-        DatasetError: lengths that don't agree, something else than numbers, NaN or infinity; with the key and shape.
+    :param observations: (T, ...) before each action
+    :param actions: (T, ...)
+    :param rewards: (T,) float64, whatever they came as: D4RL's are float32, and a sum of them should not depend on that
+    :param terminated: the task ended it: nothing would have followed
+    :param truncated: it was cut off, by a time limit for example. With neither, nobody knows why it ended
+    :param final_observation: (...) after the last action, or None
+    :raises DatasetError: lengths that don't agree, something else than numbers, NaN or infinity; with the key and shape
     """
 
     observations: np.ndarray
@@ -80,8 +77,7 @@ class Episode:
 def numbers(values: object, key: str) -> np.ndarray:
     """Values as an array of numbers or truth values.
 
-    Raises:
-        DatasetError: they are something else.
+    :raises DatasetError: they are something else
     """
     try:
         array = np.asarray(values)
@@ -95,8 +91,7 @@ def numbers(values: object, key: str) -> np.ndarray:
 def check_finite(array: np.ndarray, key: str) -> None:
     """Looks for NaN and infinity, and for what becomes infinite in 32 bits.
 
-    Raises:
-        DatasetError: there is one, with the first step at which it is found.
+    :raises DatasetError: there is one, with the first step at which it is found
     """
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))

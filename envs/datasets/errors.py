@@ -13,8 +13,7 @@ class DatasetError(UserError):
 def require(module: str) -> Any:
     """The module ``h5py`` or ``minari``, or a part of them, imported on first use.
 
-    Raises:
-        DatasetError: the package is not installed.
+    :raises DatasetError: the package is not installed
     """
     try:
         return importlib.import_module(module)

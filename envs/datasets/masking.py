@@ -20,11 +20,10 @@ from rl_larnn.envs.wrappers.corruption import MaskObservation
 class Mask:
     """How a masked task follows from the task with everything visible.
 
-    Attributes:
-        plain_id: the environment with everything visible.
-        visible: (m,) which of its n numbers are shown, in order.
-        hidden: the others.
-        observation_space: of the masked task.
+    :param plain_id: the environment with everything visible
+    :param visible: (m,) which of its n numbers are shown, in order
+    :param hidden: the others
+    :param observation_space: of the masked task
     """
 
     plain_id: str
@@ -53,9 +52,8 @@ class Mask:
 def mask_of(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Mask | None:
     """The mask of a task of ours that is a Gymnasium environment with values removed, and nothing else; or None.
 
-    Args:
-        env_id: any form that ``make`` takes.
-        env_kwargs: what the environment is made with.
+    :param env_id: any form that ``make`` takes
+    :param env_kwargs: what the environment is made with
     """
     task = find_task(env_id)
     if task is None or ":" in task.base or not task.wrappers:

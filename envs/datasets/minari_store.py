@@ -28,8 +28,7 @@ def dataset_folder(dataset_id: str) -> Path:
 def parse_id(dataset_id: str) -> tuple[str | None, str, int | None]:
     """Namespace, name and version of ``namespace/name-v0``; the first and the last may be missing.
 
-    Raises:
-        DatasetError: it has another form.
+    :raises DatasetError: it has another form
     """
     match = require("minari.dataset.minari_dataset").DATASET_ID_RE.fullmatch(dataset_id)
     if match is None:
@@ -43,8 +42,7 @@ def parse_id(dataset_id: str) -> tuple[str | None, str, int | None]:
 def refuse_existing(dataset_id: str) -> None:
     """Checks that an id can be written to.
 
-    Raises:
-        DatasetError: it is none, or something has it already; with the next free one.
+    :raises DatasetError: it is none, or something has it already; with the next free one
     """
     namespace, name, version = parse_id(dataset_id)
     if version is None:

@@ -24,16 +24,11 @@ from rl_larnn.files import creating_folder
 def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None = None) -> Path:
     """Writes a dataset under a new id.
 
-    Args:
-        dataset: every episode with its final observation; ``metadata`` should say what made it.
-        dataset_id: complete, with its version.
-        seeds: what the environment was reset with, for each episode.
-
-    Returns:
-        The folder it is in.
-
-    Raises:
-        DatasetError: the id exists already or is none, or the final observations are not known.
+    :param dataset: every episode with its final observation; ``metadata`` should say what made it
+    :param dataset_id: complete, with its version
+    :param seeds: what the environment was reset with, for each episode
+    :return: The folder it is in
+    :raises DatasetError: the id exists already or is none, or the final observations are not known
     """
     refuse_existing(dataset_id)
     if dataset.columns.final_observations is None:

@@ -17,12 +17,9 @@ class Recorder(gym.Wrapper):
 
     An episode that is reset before its end is forgotten.
 
-    Args:
-        env: the environment.
-        on_episode: called with each finished episode, before ``step`` returns.
-
-    Raises:
-        DatasetError: observations or actions that no dataset can hold, or NaN among what came.
+    :param env: the environment
+    :param on_episode: called with each finished episode, before ``step`` returns
+    :raises DatasetError: observations or actions that no dataset can hold, or NaN among what came
     """
 
     def __init__(self, env: gym.Env, on_episode: OnEpisode):

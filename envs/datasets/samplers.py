@@ -29,14 +29,11 @@ class Sampler(Protocol):
 class WindowSampler:
     """Draws windows, each step of the dataset being equally likely as the first of a window.
 
-    Args:
-        dataset: what to draw from.
-        length: K.
-        batch_size: B.
-        seed: of the draws.
-
-    Raises:
-        DatasetError: a number is not positive.
+    :param dataset: what to draw from
+    :param length: K
+    :param batch_size: B
+    :param seed: of the draws
+    :raises DatasetError: a number is not positive
     """
 
     def __init__(self, dataset: Dataset, length: int, batch_size: int = 64, seed: int = 0):
@@ -66,13 +63,10 @@ class WindowSampler:
 class EpisodeSampler:
     """Whole episodes, pass after pass over the dataset, each pass in an order of its own.
 
-    Args:
-        dataset: what to go through.
-        batch_size: episodes in a batch; the last one of a pass may have fewer.
-        seed: of the orders.
-
-    Raises:
-        DatasetError: the batch size is not positive.
+    :param dataset: what to go through
+    :param batch_size: episodes in a batch; the last one of a pass may have fewer
+    :param seed: of the orders
+    :raises DatasetError: the batch size is not positive
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int = 0):
@@ -108,14 +102,11 @@ class StreamSampler:
     meets memories of any age, with gradients through K steps. Each episode is drawn at random; the first of each
     stream begins at a random step, so that streams of equal episodes don't run abreast. There is no padding.
 
-    Args:
-        dataset: what to play.
-        length: K.
-        n_streams: B.
-        seed: of the draws.
-
-    Raises:
-        DatasetError: a number is not positive.
+    :param dataset: what to play
+    :param length: K
+    :param n_streams: B
+    :param seed: of the draws
+    :raises DatasetError: a number is not positive
     """
 
     def __init__(self, dataset: Dataset, length: int, n_streams: int, seed: int = 0):

@@ -23,11 +23,10 @@ class References(NamedTuple):
 class Locomotion(NamedTuple):
     """What D4RL's files of one body leave unsaid.
 
-    Attributes:
-        references: of all levels and versions.
-        env_id: the maintained environment that is nearest to the one they were collected in.
-        env_kwargs: what it is made with.
-        max_episode_steps: of every episode.
+    :param references: of all levels and versions
+    :param env_id: the maintained environment that is nearest to the one they were collected in
+    :param env_kwargs: what it is made with
+    :param max_episode_steps: of every episode
     """
 
     references: References
@@ -49,11 +48,8 @@ _NAME = re.compile(rf"({'|'.join(D4RL_LOCOMOTION)})-({_LEVELS})(-v[0-2])?")
 def returns_to_go(rewards: np.ndarray) -> np.ndarray:
     """For each step the sum of the rewards from it to the end, its own reward included.
 
-    Args:
-        rewards: (T,) of one episode.
-
-    Returns:
-        (T,) float64; the first is the return of the episode, the last is the last reward.
+    :param rewards: (T,) of one episode
+    :return: (T,) float64; the first is the return of the episode, the last is the last reward
     """
     return np.cumsum(np.asarray(rewards, np.float64)[::-1])[::-1]
 
@@ -61,13 +57,10 @@ def returns_to_go(rewards: np.ndarray) -> np.ndarray:
 def normalized_score(returns: np.ndarray | float, minimum: float, maximum: float) -> np.ndarray:
     """100 (return - minimum) / (maximum - minimum), as papers report it (D4RL's own function omits the 100).
 
-    Args:
-        returns: undiscounted returns of any shape.
-        minimum: the mean return of random play.
-        maximum: the mean return of an expert.
-
-    Raises:
-        DatasetError: the maximum is not above the minimum.
+    :param returns: undiscounted returns of any shape
+    :param minimum: the mean return of random play
+    :param maximum: the mean return of an expert
+    :raises DatasetError: the maximum is not above the minimum
     """
     if not maximum > minimum:
         raise DatasetError(f"expected a maximum reference above the minimum, got {minimum:g} and {maximum:g}")

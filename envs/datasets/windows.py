@@ -25,15 +25,14 @@ class Windows:
     Where an episode ends before its window does, the rest repeats the last step: it is padding, but valid in its
     space. What is real comes first, so nothing that looks only backwards ever sees padding.
 
-    Attributes:
-        observations: (B, K, ...).
-        actions: (B, K, ...).
-        rewards: (B, K).
-        returns_to_go: (B, K) sum of the rewards of the *episode* from each step on, its own included.
-        times: (B, K) which step of its episode each is, from 0.
-        previous_actions: (B, K, ...) the action before each step; without meaning where ``times`` is 0.
-        rows: (B, K) which row of the dataset each step is.
-        mask: (B, K) True for real steps, False for padding.
+    :param observations: (B, K, ...)
+    :param actions: (B, K, ...)
+    :param rewards: (B, K)
+    :param returns_to_go: (B, K) sum of the rewards of the *episode* from each step on, its own included
+    :param times: (B, K) which step of its episode each is, from 0
+    :param previous_actions: (B, K, ...) the action before each step; without meaning where ``times`` is 0
+    :param rows: (B, K) which row of the dataset each step is
+    :param mask: (B, K) True for real steps, False for padding
     """
 
     observations: np.ndarray
@@ -51,13 +50,10 @@ def episode_batches(
 ) -> Iterator[Windows]:
     """Every episode once, whole, in batches as wide as the longest of each.
 
-    Args:
-        dataset: what to go through.
-        batch_size: episodes in a batch; the last one may have fewer.
-        generator: draws the order; episodes of similar length then share a batch, to save padding. None: as stored.
-
-    Raises:
-        DatasetError: the batch size is not positive.
+    :param dataset: what to go through
+    :param batch_size: episodes in a batch; the last one may have fewer
+    :param generator: draws the order; episodes of similar length then share a batch, to save padding. None: as stored
+    :raises DatasetError: the batch size is not positive
     """
     return (whole_episodes(dataset.columns, numbers) for numbers in episode_order(dataset, batch_size, generator))
 

@@ -8,8 +8,7 @@ from popgym.envs.autoencode import Autoencode
 class ShortAutoencode(Autoencode):
     """popgym's Autoencode with the first ``cards`` cards of its deck, in which the suits take turns.
 
-    Raises:
-        ValueError: the deck has no so many cards.
+    :raises ValueError: the deck has no so many cards
     """
 
     def __init__(self, cards: int):

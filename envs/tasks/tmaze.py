@@ -31,14 +31,11 @@ class TMaze(gym.Env[np.ndarray, Any]):
     Reward: 1 at the last step for being in the arm with the goal; at every earlier step -1 / ``corridor`` if the agent
     is further to the left than one that does nothing but go right (in the active form: that turned back first).
 
-    Args:
-        corridor: steps from the start to the junction; at least 1.
-        active: the cue is one step to the left of the start.
-        shortest: draw the length of the corridor anew for each episode, from this to ``corridor``, all equally likely;
-            None: it is always ``corridor``.
-
-    Raises:
-        ValueError: the corridor is shorter than 1 or not a whole number, or shorter than ``shortest``.
+    :param corridor: steps from the start to the junction; at least 1
+    :param active: the cue is one step to the left of the start
+    :param shortest: draw the length of the corridor anew for each episode, from this to ``corridor``, all equally
+        likely; None: it is always ``corridor``
+    :raises ValueError: the corridor is shorter than 1 or not a whole number, or shorter than ``shortest``
     """
 
     def __init__(self, corridor: int = 10, active: bool = False, shortest: int | None = None):

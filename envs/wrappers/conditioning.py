@@ -19,12 +19,9 @@ class ReturnToGo(Cue, RecordConstructorArgs):
     So what it sees before an action includes the reward of that action, as ``returns_to_go`` of a dataset does (Chen et
     al., Decision Transformer, 2021). In a Dict the key is "return_to_go", shape (1,).
 
-    Args:
-        env: the environment.
-        target: undiscounted return that is wanted of an episode, in the environment's own rewards.
-
-    Raises:
-        ValueError: the target is not a finite number.
+    :param env: the environment
+    :param target: undiscounted return that is wanted of an episode, in the environment's own rewards
+    :raises ValueError: the target is not a finite number
     """
 
     def __init__(self, env: gym.Env, target: float):
@@ -49,13 +46,10 @@ class ReturnToGo(Cue, RecordConstructorArgs):
 class StepNumber(Cue, RecordConstructorArgs):
     """Shows the agent how many steps of the episode it has taken. In a Dict the key is "step_number", shape (1,).
 
-    Args:
-        env: the environment.
-        last: the highest number that is shown; later steps show it too. (A learner knows nothing of steps that were in
-            no episode of its data.)
-
-    Raises:
-        ValueError: the last number is not positive.
+    :param env: the environment
+    :param last: the highest number that is shown; later steps show it too. (A learner knows nothing of steps that were
+        in no episode of its data.)
+    :raises ValueError: the last number is not positive
     """
 
     def __init__(self, env: gym.Env, last: int):

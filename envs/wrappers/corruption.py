@@ -20,13 +20,10 @@ class MaskObservation(gym.ObservationWrapper, RecordConstructorArgs):
 
     The hidden values are gone, not zeroed, so no weight of the agent is spent on constants.
 
-    Args:
-        env: environment with a Box vector observation.
-        hidden: the indices to remove, counted from 0.
-
-    Raises:
-        TypeError: the observation is not a Box vector.
-        ValueError: an index does not exist or is repeated, or nothing would be left.
+    :param env: environment with a Box vector observation
+    :param hidden: the indices to remove, counted from 0
+    :raises TypeError: the observation is not a Box vector
+    :raises ValueError: an index does not exist or is repeated, or nothing would be left
     """
 
     def __init__(self, env: gym.Env, hidden: Sequence[int]):
@@ -67,13 +64,10 @@ class NoisyObservation(gym.ObservationWrapper, RecordConstructorArgs):
     The noise is drawn from the environment's own generator, so a seed fixes it. Shapes stay, float Boxes become
     float32 and unbounded (noise ignores bounds). In a Dict every float Box is noisy and the rest stays as it is.
 
-    Args:
-        env: environment with a Box observation of floats, or a Dict with at least one.
-        std: standard deviation of the noise, in units of the observation; at least 0.
-
-    Raises:
-        TypeError: there is no float to add noise to.
-        ValueError: ``std`` is negative or not finite.
+    :param env: environment with a Box observation of floats, or a Dict with at least one
+    :param std: standard deviation of the noise, in units of the observation; at least 0
+    :raises TypeError: there is no float to add noise to
+    :raises ValueError: ``std`` is negative or not finite
     """
 
     def __init__(self, env: gym.Env, std: float):
@@ -112,13 +106,10 @@ class FlickerObservation(gym.ObservationWrapper, RecordConstructorArgs):
     Works on Box (images too), Discrete, MultiDiscrete, MultiBinary and Dicts of these. Bounds are widened to include
     zero, float Boxes become float32, other dtypes stay.
 
-    Args:
-        env: the environment.
-        probability: of an observation being blank, from 0 to 1.
-
-    Raises:
-        TypeError: the observation space has no zero, as Discrete or MultiDiscrete that start above it, or Text.
-        ValueError: ``probability`` is outside 0 to 1.
+    :param env: the environment
+    :param probability: of an observation being blank, from 0 to 1
+    :raises TypeError: the observation space has no zero, as Discrete or MultiDiscrete that start above it, or Text
+    :raises ValueError: ``probability`` is outside 0 to 1
     """
 
     def __init__(self, env: gym.Env, probability: float):

@@ -20,8 +20,7 @@ class PreviousAction(Cue, RecordConstructorArgs):
     Discrete and MultiDiscrete actions appear one-hot, MultiBinary as its bits, Box values scaled from their bounds to
     -1 to 1 (clipped to the bounds), or raw where they have none. In a Dict the key is "previous_action", shape (A,).
 
-    Raises:
-        TypeError: the action space has no vector form of fixed size.
+    :raises TypeError: the action space has no vector form of fixed size
     """
 
     def __init__(self, env: gym.Env):

@@ -14,14 +14,11 @@ class FreezeObservation(gym.Wrapper, RecordConstructorArgs):
     fresh. The first observation of an episode always is. The space stays as it is, and nothing tells the agent that
     what it sees is old. A seed fixes the freezes.
 
-    Args:
-        env: the environment.
-        probability: that a freeze begins, per step, from 0 to 1.
-        shortest: steps of the shortest freeze; at least 1.
-        longest: steps of the longest freeze; at least ``shortest``.
-
-    Raises:
-        ValueError: a number is outside its range.
+    :param env: the environment
+    :param probability: that a freeze begins, per step, from 0 to 1
+    :param shortest: steps of the shortest freeze; at least 1
+    :param longest: steps of the longest freeze; at least ``shortest``
+    :raises ValueError: a number is outside its range
     """
 
     def __init__(self, env: gym.Env, probability: float, shortest: int, longest: int):

@@ -28,11 +28,10 @@ class Cue(gym.Wrapper):
 def join(space: gym.Space, observations: Any, key: str, cues: np.ndarray) -> Any:
     """Observations with a cue, of one step or of many.
 
-    Args:
-        space: of one observation without the cue.
-        observations: (..., *shape of the space), or such an array for each key.
-        key: of the cue.
-        cues: (..., n).
+    :param space: of one observation without the cue
+    :param observations: (..., *shape of the space), or such an array for each key
+    :param key: of the cue
+    :param cues: (..., n)
     """
     if is_vector(space):
         return np.concatenate([observations, cues], axis=-1, dtype=np.float32)

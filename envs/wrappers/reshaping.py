@@ -18,8 +18,7 @@ class VectorObservation(gym.ObservationWrapper, RecordConstructorArgs):
     Discrete becomes one-hot, MultiDiscrete one one-hot for each number, Box and MultiBinary their numbers in row
     order; Tuple and Dict are the parts one after the other.
 
-    Raises:
-        TypeError: the observation has no fixed size, as Text or Sequence.
+    :raises TypeError: the observation has no fixed size, as Text or Sequence
     """
 
     def __init__(self, env: gym.Env):
@@ -53,9 +52,8 @@ class HideInfo(gym.Wrapper, RecordConstructorArgs):
 class SelectActions(gym.ActionWrapper, RecordConstructorArgs):
     """Leaves only some of the actions of a Discrete space: action i is the i-th of ``actions``.
 
-    Raises:
-        TypeError: the actions are not Discrete.
-        ValueError: an action does not exist or is repeated, or none is left.
+    :raises TypeError: the actions are not Discrete
+    :raises ValueError: an action does not exist or is repeated, or none is left
     """
 
     def __init__(self, env: gym.Env, actions: Sequence[int]):
@@ -83,13 +81,10 @@ class ObjectsInView(gym.ObservationWrapper, RecordConstructorArgs):
     column by column, from left to right, each from far to near, ``len(kinds)`` numbers for a cell; the agent is in the
     middle of the near row.
 
-    Args:
-        env: a MiniGrid environment, whose observation is a Dict with an "image" of shape (width, height, 3).
-        kinds: the object numbers (MiniGrid's ``OBJECT_TO_IDX``) that can appear.
-
-    Raises:
-        TypeError: the observation has no such image.
-        ValueError: on seeing an object of another kind.
+    :param env: a MiniGrid environment, whose observation is a Dict with an "image" of shape (width, height, 3)
+    :param kinds: the object numbers (MiniGrid's ``OBJECT_TO_IDX``) that can appear
+    :raises TypeError: the observation has no such image
+    :raises ValueError: on seeing an object of another kind
     """
 
     def __init__(self, env: gym.Env, kinds: Sequence[int]):
@@ -116,9 +111,8 @@ class StatePart(MaskObservation):
     Which numbers those are is read from the environment's own ``observation_structure``: first the generalised
     positions ("qpos", in m and rad), then the velocities ("qvel", in m/s and rad/s), then contact forces and the like.
 
-    Raises:
-        TypeError: the environment does not say how its observation is made up.
-        ValueError: it has no such part.
+    :raises TypeError: the environment does not say how its observation is made up
+    :raises ValueError: it has no such part
     """
 
     def __init__(self, env: gym.Env, part: str):

@@ -38,14 +38,11 @@ def load_d4rl(
 ) -> Dataset:
     """Reads a file.
 
-    Args:
-        path: the file; of the locomotion tasks, its name says which reference returns apply.
-        observation_space: None: an unbounded Box of the dtype in the file, or what the numbers in it suggest.
-        action_space: None: a Box from -1 to 1, unbounded if an action is outside, or Discrete for whole numbers.
-        max_episode_steps: where episodes are cut if the file has no timeouts; known of the locomotion tasks.
-
-    Raises:
-        DatasetError: no such file, no HDF5, a missing key, lengths that don't agree, NaN, no end of an episode.
+    :param path: the file; of the locomotion tasks, its name says which reference returns apply
+    :param observation_space: None: an unbounded Box of the dtype in the file, or what the numbers in it suggest
+    :param action_space: None: a Box from -1 to 1, unbounded if an action is outside, or Discrete for whole numbers
+    :param max_episode_steps: where episodes are cut if the file has no timeouts; known of the locomotion tasks
+    :raises DatasetError: no such file, no HDF5, a missing key, lengths that don't agree, NaN, no end of an episode
     """
     path = Path(path)
     known = d4rl_locomotion(path.stem)

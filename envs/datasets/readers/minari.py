@@ -96,12 +96,10 @@ def _is_environment(name: str) -> bool:
 def read_minari(dataset_id: str, download: bool = False) -> Dataset:
     """Reads a dataset, from the local store if it is there.
 
-    Args:
-        dataset_id: complete, with its version.
-        download: fetch it if it is not there.
-
-    Raises:
-        DatasetError: it is not there, cannot be fetched, or is damaged; with the episode and what was expected of it.
+    :param dataset_id: complete, with its version
+    :param download: fetch it if it is not there
+    :raises DatasetError: it is not there, cannot be fetched, or is damaged; with the episode and what was expected of
+        it
     """
     source = _open(dataset_id, download)
     for key, space in (("observations", source.observation_space), ("actions", source.action_space)):
@@ -140,8 +138,7 @@ def _arguments(spec: EnvSpec) -> dict[str, Any]:
 def read_record(dataset_id: str) -> dict[str, Any]:
     """What this library has written about a local dataset; nothing about those of others.
 
-    Raises:
-        DatasetError: it is not there, or damaged.
+    :raises DatasetError: it is not there, or damaged
     """
     return dict(_open(dataset_id, download=False).storage.metadata.get(RECORD, {}))
 
