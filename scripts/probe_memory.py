@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from command_line import Parser, script
-from rl_larnn.agents.probes import PANEL, PROBES, Scores, Subject, measure_panel, rows, writer
-from rl_larnn.agents.reporting.bars import share_bar
+from rl_larnn.agents.probes import PROBES, STANDARD_MEMORIES, MemoryConfig, Scores, file_writer, measure_memories, rows
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.values import parse_pairs
 from rl_larnn.errors import UserError
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Linear readouts of what a memory was shown, untrained and fitted.")
-    parser.add_argument("--memory", nargs="+", metavar="NAME", help="names or package.module:Class; default: the panel")
+    parser.add_argument("--memory", nargs="+", metavar="NAME", help="name or package.module:Class; default: all known")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="option of the one memory")
     parser.add_argument("--probes", nargs="+", choices=PROBES, default=list(PROBES), metavar="P", help="default: all")
     parser.add_argument("--untrained", action="store_true", help="without the fits, which take most of the time")
@@ -29,31 +29,26 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def subjects(arguments: argparse.Namespace) -> list[Subject]:
-    """The memories that were asked for."""
+def memories(arguments: argparse.Namespace) -> list[MemoryConfig]:
     options = parse_pairs(arguments.set)
     if options and len(arguments.memory or []) != 1:
         raise UserError(f"--set goes with one --memory, got {len(arguments.memory or [])}")
-    return [Subject(name, options) for name in arguments.memory] if arguments.memory else list(PANEL)
+    return [MemoryConfig(name, options) for name in arguments.memory or ()] or list(STANDARD_MEMORIES)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Scores]:
-    with share_bar(arguments.no_progress) as tell:
-        return measure_panel(
-            subjects(arguments),
-            [PROBES[name] for name in arguments.probes],
-            fitted=not arguments.untrained,
-            on_progress=tell,
-        )
+    probes = [PROBES[name] for name in arguments.probes]
+    reporter = TerminalReporter(not arguments.no_progress)
+    return measure_memories(memories(arguments), probes, fitted=not arguments.untrained, reporter=reporter)
 
 
 @script()
 def main() -> None:
     torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
     arguments = parse_arguments()
-    writers = [writer(path) for path in arguments.out]
-    panel = measure(arguments)
-    header, cells = rows(panel)
+    writers = [file_writer(path) for path in arguments.out]
+    scores = measure(arguments)
+    header, cells = rows(scores)
     # Long names break between options only.
     widest = max(len(word) for name, *_ in cells for word in name.split())
     table = Table(Column(header[0], min_width=widest), *header[1:], box=None, padding=(0, 1, 0, 0))
@@ -61,7 +56,7 @@ def main() -> None:
         table.add_row(*row)
     Console(soft_wrap=True, highlight=False).print(table, "\n0: chance, 1: all of it")
     for write in writers:
-        write(panel)
+        write(scores)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
 """What a memory can hold, in seconds and without reinforcement learning: linear readouts of known answers."""
 
-from rl_larnn.agents.probes.panel import (
-    PANEL,
+from rl_larnn.agents.probes.measure import (
+    STANDARD_MEMORIES,
+    MemoryConfig,
     Scores,
-    Subject,
     fitted_score,
-    measure_panel,
+    measure_memories,
     untrained_scores,
 )
-from rl_larnn.agents.probes.report import markdown, rows, to_json, writer
-from rl_larnn.agents.probes.table import PROBES, Probe
+from rl_larnn.agents.probes.probe import PROBES, Probe
+from rl_larnn.agents.probes.report import file_writer, markdown, rows, to_json
 
 __all__ = [
-    "PANEL",
     "PROBES",
+    "STANDARD_MEMORIES",
+    "MemoryConfig",
     "Probe",
     "Scores",
-    "Subject",
+    "file_writer",
     "fitted_score",
     "markdown",
-    "measure_panel",
+    "measure_memories",
     "rows",
     "to_json",
     "untrained_scores",
-    "writer",
 ]

@@ -1,6 +1,6 @@
-"""The best linear readout of answers from a memory's outputs, and how good it is on sequences that it has not seen.
+"""Linear readouts of answers from a memory's outputs: of a memory as it is, and of one that is fitted with them.
 
-Letters: N examples, F features, K numbers of an answer.
+Letters: T time, B sequences, I inputs, N examples, F features, K numbers of an answer.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear, mse_loss
 
-#: Of a feature's own spread, the noise that a readout has to stand: what is fainter counts as lost. Without it a
-#: readout would live on the rounding of the last digit, which is another one on every machine.
+from rl_larnn.memory import Memory
+
+#: A readout is computed as if each feature carried noise of this share of its standard deviation: fainter signals count
+#: as lost. Without it a readout would use the rounding of the last digit, which differs between machines.
 NOISE = 0.003
 
-#: A feature of less spread is a constant, but for the rounding of its last digit.
+#: A feature of a smaller standard deviation is a constant, but for the rounding of its last digit.
 CONSTANT = 1e-6
+
+#: Of a fit: minibatches, and sequences in each.
+FIT_STEPS, FIT_BATCH = 200, 16
+FIT_LEARNING_RATE, FIT_GRADIENT_NORM = 0.007, 1.0
 
 
 @dataclass(frozen=True)
-class Kind:
+class Scoring:
     """How answers are scored.
 
     :param score: from predictions and answers, each ``(N, K)``, to 1 for perfect and 0 for guessing
-    :param loss: what a fit makes small, of the same two
+    :param loss: what a fit minimises, of the same two
     """
 
     score: Callable[[Tensor, Tensor], float]
@@ -45,22 +51,50 @@ def explained(predicted: Tensor, answers: Tensor) -> float:
     return float(1 - unexplained.mean())
 
 
-RECALL = Kind(recall, cross_entropy)
-VALUE = Kind(explained, mse_loss)
+SYMBOLS_RECALLED = Scoring(recall, cross_entropy)
+NUMBERS_EXPLAINED = Scoring(explained, mse_loss)
 
 
 def ridge(features: Tensor, answers: Tensor, noise: float = NOISE) -> Callable[[Tensor], Tensor]:
-    """Least squares with an intercept, for features that carry noise of ``noise`` times their spread.
+    """Least squares with an intercept, for features that carry noise.
 
     :param features: ``(N, F)``
     :param answers: ``(N, K)``
+    :param noise: standard deviation of the noise, in units of each feature's own
     :return: from features to predictions
     """
     features, answers = features.double(), answers.double()
-    centre, middle = features.mean(0), answers.mean(0)
-    spread = features.std(0, correction=0)
-    spread = torch.where(spread > CONSTANT, spread, torch.inf)
-    scaled = (features - centre) / spread
+    feature_mean, answer_mean = features.mean(0), answers.mean(0)
+    deviation = features.std(0, correction=0)
+    deviation = torch.where(deviation > CONSTANT, deviation, torch.inf)
+    scaled = (features - feature_mean) / deviation
     gram = scaled.T @ scaled + noise**2 * len(scaled) * torch.eye(scaled.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(gram, scaled.T @ (answers - middle))
-    return lambda seen: (seen.double() - centre) / spread @ weight + middle
+    weight = torch.linalg.solve(gram, scaled.T @ (answers - answer_mean))
+    return lambda unseen: (unseen.double() - feature_mean) / deviation @ weight + answer_mean
+
+
+def fit(memory: Memory, xs: Tensor, answers: Tensor, begin: int, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Train ``memory`` in place with a linear head: Adam, with a learning rate that falls linearly to zero.
+
+    :param xs: ``(T, B, I)``
+    :param answers: ``(T, B, K)``
+    :param begin: the first step whose answer counts
+    :param loss: of predictions and answers ``(N, K)``
+    """
+    generator = torch.Generator().manual_seed(0)
+    numbers = answers.shape[-1]
+    head = [nn.Parameter(xs.new_zeros(size)) for size in ((numbers, memory.output_size), (numbers,))]  # weight, bias
+    parameters = [*memory.parameters(), *head]
+    adam = torch.optim.Adam(parameters, lr=FIT_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / FIT_STEPS)
+    starts = torch.zeros(len(xs), FIT_BATCH, dtype=torch.bool)
+    memory.train()
+    for _ in range(FIT_STEPS):
+        chosen = torch.randperm(xs.shape[1], generator=generator)[:FIT_BATCH]
+        outputs, _ = memory.scan(xs[:, chosen], memory.initial_state(FIT_BATCH), starts)
+        error = loss(linear(outputs[begin:], *head).flatten(0, 1), answers[begin:, chosen].flatten(0, 1))
+        adam.zero_grad()
+        error.backward()
+        nn.utils.clip_grad_norm_(parameters, FIT_GRADIENT_NORM)
+        adam.step()
+        schedule.step()

@@ -1,4 +1,4 @@
-"""The scores of a panel as rows for tables, as plain data for programs, and as a picture."""
+"""The scores of memories as rows for tables, as plain data for programs, and as a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_larnn.agents.probes.panel import Scores
+from rl_larnn.agents.probes.measure import Scores
+from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.runs.results import versions
 from rl_larnn.errors import UserError
@@ -21,62 +22,61 @@ if TYPE_CHECKING:
 DIGITS = 4
 
 
-def rows(panel: Mapping[str, Scores]) -> tuple[list[str], list[list[str]]]:
+def rows(memories: Mapping[str, Scores]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: one for each memory and its weights, one column for each probe."""
-    lines = [(name, weights, own) for name, scores in panel.items() for weights, own in _parts(scores)]
+    lines = [(name, weights, own) for name, scores in memories.items() for weights, own in _parts(scores)]
     probes = list(dict.fromkeys(probe for *_, own in lines for probe in own))
     cells = [[name, weights, *(_cell(own.get(probe)) for probe in probes)] for name, weights, own in lines]
     return ["memory", "weights", *probes], cells
 
 
-def markdown(panel: Mapping[str, Scores]) -> str:
+def markdown(memories: Mapping[str, Scores]) -> str:
     """:func:`rows` as a table in Markdown."""
-    header, cells = rows(panel)
-    lines = [header, ["---", "---", *["---:"] * (len(header) - 2)], *([f"`{name}`", *rest] for name, *rest in cells)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    header, cells = rows(memories)
+    return markdown_table(header, ([f"`{name}`", *rest] for name, *rest in cells), text_columns=2)
 
 
-def to_json(panel: Mapping[str, Scores]) -> dict[str, Any]:
+def to_json(memories: Mapping[str, Scores]) -> dict[str, Any]:
     """Plain data: the versions that decide what is measured, and per memory, weights and probe the score."""
 
     def rounded(scores: Mapping[str, float]) -> dict[str, float]:
         return {probe: round(score, DIGITS) for probe, score in scores.items()}
 
-    plain = {name: {weights: rounded(own) for weights, own in _parts(scores)} for name, scores in panel.items()}
+    plain = {name: {weights: rounded(own) for weights, own in _parts(scores)} for name, scores in memories.items()}
     return {"versions": versions(), "scores": plain}
 
 
-def writer(path: Path) -> Callable[[Mapping[str, Scores]], None]:
-    """What writes a panel into a file: ``.json`` for plain data, ``.md`` for a table, else a picture.
+def file_writer(path: Path) -> Callable[[Mapping[str, Scores]], None]:
+    """A function that writes scores into a file: ``.json`` for plain data, ``.md`` for a table, else a picture.
 
     :raises UserError: if there is no such folder or format, or matplotlib is missing; all before anything is measured
     """
     if not path.absolute().parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
     if path.suffix == ".json":
-        return lambda panel: write_json(path, to_json(panel))
+        return lambda memories: write_json(path, to_json(memories))
     if path.suffix == ".md":
-        return lambda panel: _write_markdown(panel, path)
+        return lambda memories: _write_markdown(memories, path)
     pictures = figure_class()().canvas.get_supported_filetypes()
     if path.suffix[1:] not in pictures:
         raise UserError(f"cannot write {path}: its name should end in .json, .md or one of {', '.join(pictures)}")
-    return lambda panel: draw(panel, path)
+    return lambda memories: draw(memories, path)
 
 
-def _write_markdown(panel: Mapping[str, Scores], path: Path) -> None:
+def _write_markdown(memories: Mapping[str, Scores], path: Path) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(markdown(panel) + "\n", encoding="utf-8")
+        temporary.write_text(markdown(memories) + "\n", encoding="utf-8")
 
 
-def draw(panel: Mapping[str, Scores], path: Path) -> None:
+def draw(memories: Mapping[str, Scores], path: Path) -> None:
     """A bar per memory and probe, above for untrained weights and below for fitted ones. Needs matplotlib.
 
     :param path: file to write; its suffix decides the format
     """
-    kinds = list(dict.fromkeys(weights for scores in panel.values() for weights, _ in _parts(scores)))
+    kinds = list(dict.fromkeys(weights for scores in memories.values() for weights, _ in _parts(scores)))
     figure = figure_class()(figsize=(12, 0.9 + 2.6 * len(kinds)), layout="constrained")
     for axes, weights in zip(figure.subplots(len(kinds), squeeze=False).ravel(), kinds, strict=True):
-        _draw_bars(axes, {name: dict(_parts(scores)).get(weights, {}) for name, scores in panel.items()})
+        _draw_bars(axes, {name: dict(_parts(scores)).get(weights, {}) for name, scores in memories.items()})
         axes.set_title(weights, fontsize=10)
     figure.supylabel("score (0: chance, 1: all of it)", fontsize=10)
     handles, names = figure.axes[0].get_legend_handles_labels()

@@ -1,6 +1,6 @@
 """The sequences that memories are probed with, drawn from a seed.
 
-Letters: T time, B sequences, I inputs.
+Letters: T time, B sequences, I inputs, K numbers of an answer.
 
 Symbols are four suits, shown as ``RepeatPrevious`` shows them: one-hot, with a flag on the first step.
 """
@@ -21,13 +21,13 @@ from rl_larnn.envs import make
 SYMBOLS = 4
 BLANK = -1
 
-#: What the hand that balances the pole makes of position, velocity, angle and angular velocity, and its noise.
-_HAND = np.array([0.3, 0.9, 6.0, 1.5])
-_HAND_NOISE = 0.6
+#: A controller that balances the pole: gains of position, velocity, angle and angular velocity, and its noise.
+_GAINS = np.array([0.3, 0.9, 6.0, 1.5])
+_CONTROL_NOISE = 0.6
 
 
 class Stream(NamedTuple):
-    """What a memory reads, and what there is to be known of it."""
+    """What a memory reads, and the hidden variables that answers are computed from."""
 
     xs: Tensor  # (T, B, I)
     hidden: Tensor  # (T, B) symbols, or (T, B, K) numbers
@@ -40,7 +40,7 @@ class Draw(Protocol):
 
 
 @lru_cache
-def even(*, seed: int, sequences: int, steps: int, blanks: int = 0) -> Stream:
+def uniform_symbols(*, seed: int, sequences: int, steps: int, blanks: int = 0) -> Stream:
     """Symbols of equal chance, then ``blanks`` steps that show none."""
     symbols = torch.randint(SYMBOLS, (steps, sequences), generator=_generator(seed))
     symbols = torch.cat([symbols, torch.full((blanks, sequences), BLANK)])
@@ -48,23 +48,24 @@ def even(*, seed: int, sequences: int, steps: int, blanks: int = 0) -> Stream:
 
 
 @lru_cache
-def uneven(*, seed: int, sequences: int, steps: int) -> Stream:
-    """Symbols of which the first has a share of its own in every sequence, anything from none to all.
+def biased_symbols(*, seed: int, sequences: int, steps: int) -> Stream:
+    """Symbols of which the first is shown at another rate in every sequence, anything from never to always.
 
-    With one share for all, the time alone would nearly tell how many there were.
+    With one rate for all, the number of steps alone would nearly tell how often it was shown.
     """
     generator = _generator(seed)
-    share = torch.rand(sequences, generator=generator)
+    rates = torch.rand(sequences, generator=generator)
     others = torch.randint(1, SYMBOLS, (steps, sequences), generator=generator)
-    symbols = torch.where(torch.rand(steps, sequences, generator=generator) < share, 0, others)
+    symbols = torch.where(torch.rand(steps, sequences, generator=generator) < rates, 0, others)
     return Stream(_shown(symbols), symbols)
 
 
 @lru_cache
-def balancing(*, seed: int, sequences: int, steps: int) -> Stream:
-    """CartPole under a noisy hand that sees everything; the memory is shown the two positions, each in its own spread.
+def cartpole(*, seed: int, sequences: int, steps: int) -> Stream:
+    """CartPole under a noisy controller that sees everything; the memory is shown the two positions.
 
-    What is hidden are both velocities ``(T, B, 2)``. The hand holds the pole for far longer than a stream.
+    The positions are in units of their standard deviations; hidden are both velocities ``(T, B, 2)``. The controller
+    holds the pole for far longer than a stream.
     """
     env, random = make("CartPole-POMDP-v0", disable_env_checker=True), np.random.default_rng(seed)
     episodes = [_balance(env, random, steps) for _ in range(sequences)]
@@ -75,13 +76,13 @@ def balancing(*, seed: int, sequences: int, steps: int) -> Stream:
 
 def _balance(env: Env, random: np.random.Generator, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Observations ``(T, 2)`` and states ``(T, 4)`` from the start of an episode."""
-    seen = [env.reset(seed=int(random.integers(2**31)))[0]]
+    observations = [env.reset(seed=int(random.integers(2**31)))[0]]
     states = [np.array(env.unwrapped.state)]  # type: ignore[attr-defined]
-    while len(seen) < steps:
-        push = states[-1] @ _HAND + _HAND_NOISE * random.standard_normal()
-        seen.append(env.step(int(push > 0))[0])
+    while len(observations) < steps:
+        force = states[-1] @ _GAINS + _CONTROL_NOISE * random.standard_normal()
+        observations.append(env.step(int(force > 0))[0])
         states.append(np.array(env.unwrapped.state))  # type: ignore[attr-defined]
-    return np.stack(seen), np.stack(states)
+    return np.stack(observations), np.stack(states)
 
 
 def _shown(symbols: Tensor) -> Tensor:
