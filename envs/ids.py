@@ -1,4 +1,4 @@
-"""From what a person types to an environment: short ids, newest versions, nearest names."""
+"""Find and make environments by short ids, with the newest version and the nearest names."""
 
 import difflib
 import importlib
@@ -19,7 +19,7 @@ class UnknownEnvironmentError(UserError):
 
 
 def resolve_id(name: str) -> str:
-    """The full id of the environment meant by ``name``, without the warning that Gymnasium gives for short forms.
+    """Return the full id of an environment, without Gymnasium's warning about ids without a version.
 
     ``CartPole-POMDP`` becomes ``CartPole-POMDP-v0``; an id without a version becomes its newest one; ``module:id``
     imports the module first and keeps it in front, except for our own; a complete registered id stays as it is.
@@ -36,15 +36,15 @@ def resolve_id(name: str) -> str:
 
 
 def find_task(env_id: str) -> Task | None:
-    """The row of the table behind an id (full, short or with ``module:`` in front), or None if it is not ours."""
+    """Return the row of the table for an id (full, short or with ``module:`` in front), or None if it is not ours."""
     plain = env_id.rpartition(":")[2]
     return next((task for task in TASKS.values() if plain in (task.id, task.short_id)), None)
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
-    """``gymnasium.make`` that takes every form ``resolve_id`` takes.
+    """Make an environment like ``gymnasium.make``, by any name that ``resolve_id`` takes.
 
-    Worker processes start without our ids; this function, pickled by name, brings them along:
+    Worker processes start without our ids. This function, pickled by name, registers them there:
     ``make_vec_env(make, env_kwargs={"name": "CartPole-POMDP"}, vec_env_cls=SubprocVecEnv)``.
 
     :raises UnknownEnvironmentError: see ``resolve_id``
@@ -56,7 +56,7 @@ def make(name: str, **kwargs: Any) -> gym.Env:
 def _import(module: str, name: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # a module of the user's own may fail in any way
+    except Exception as error:  # a module of the user may fail in any way
         raise UnknownEnvironmentError(
             f"cannot import module {module!r} named in {name!r}: {type(error).__name__}: {error}"
         ) from error
@@ -79,7 +79,7 @@ def _suggestion(env_id: str) -> str:
 
 
 def _nearest(env_id: str, count: int = 3) -> list[str]:
-    """Up to ``count`` names in the form, short or full, that comes closest; upper and lower case count as equal."""
+    """Return up to ``count`` nearest names, short or full, ignoring case."""
     forms = {
         form.casefold(): (form, short) for full in gym.registry for short in [_short(full)] for form in (full, short)
     }

@@ -1,8 +1,8 @@
-"""Base environments that need an extra package, loaded only when one is made.
+"""Base environments that need an extra package. They are imported only when one is made.
 
-A task whose base needs nothing registers that base's own class. The others register ``rl_larnn.envs.optional:`` and the
-dotted path of the class, which becomes the class on first use, or one line that says what to install. Being the class,
-not a function around it, it keeps what Gymnasium reads from it, such as its render modes.
+A task whose base needs an extra package registers ``rl_larnn.envs.optional:`` and the dotted path of the class. Looking
+the path up here returns the class itself, from which Gymnasium reads its render modes, or raises an error that says
+what to install.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
 
-# where the class lives -> the module without which it does not work (as pip calls it, but for upper case)
+# prefix of the module of the class -> the package that it needs
 _NEEDED = {
     "gymnasium.envs.box2d": "Box2D",
     "gymnasium.envs.mujoco": "mujoco",
@@ -29,7 +29,7 @@ def __getattr__(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
         with warnings.catch_warnings():
-            # Box2D's compiled part warns while it loads; where warnings are errors, that kills the interpreter.
+            # Box2D's compiled part warns while it loads; where warnings are errors, this kills the interpreter.
             warnings.simplefilter("ignore", DeprecationWarning)
             importlib.import_module(package)
             return getattr(importlib.import_module(module), name)

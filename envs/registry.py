@@ -17,7 +17,7 @@ TASKS: dict[str, Task] = {task.id: task for family in _FAMILIES for task in fami
 
 
 def register_tasks() -> None:
-    """Registers every task of the table with Gymnasium; does nothing where that has happened already."""
+    """Register every task of the table with Gymnasium, unless it is registered already."""
     for task in TASKS.values():
         spec = _spec(task)
         if gym.registry.get(task.id) != spec:
@@ -36,14 +36,14 @@ def _spec(task: Task) -> EnvSpec:
     own_class = ":" in task.base
     base = None if own_class else gym.spec(task.base)
     entry_point = task.base if base is None else str(base.entry_point)
-    # The wrappers are part of the spec (Gymnasium puts them around the time limit), so spec.make() rebuilds the task.
+    # The wrappers are part of the spec, so spec.make() rebuilds the task. Gymnasium applies them after the time limit.
     return EnvSpec(
         task.id,
         entry_point if task.extra is None else f"rl_larnn.envs.optional:{entry_point.replace(':', '.')}",
         reward_threshold=task.reward_threshold,
-        # A class that ends its episodes itself may do so at another step when it is made with other arguments.
+        # A class that ends its own episodes may do so at another step when its arguments differ.
         max_episode_steps=None if own_class else task.max_episode_steps,
-        # The passive checker looks at the base below our wrappers, where other people's small sins would warn.
+        # The passive checker warns about small faults of environments that are not ours, below our wrappers.
         disable_env_checker=own_class and task.extra is not None,
         additional_wrappers=task.wrappers,
         kwargs={**({} if base is None else base.kwargs), **task.kwargs},

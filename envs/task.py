@@ -1,4 +1,4 @@
-"""What a task is: a known environment, small wrappers, and the scores that give its returns a scale."""
+"""What a task is: a known environment, small wrappers, and reference scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from rl_larnn.envs.bounds.sources import Source
 
 @dataclass(frozen=True)
 class Bound:
-    """One reference score: undiscounted return of an episode, averaged over episodes.
+    """One reference score: mean undiscounted return of an episode.
 
     :param value: the mean return
-    :param source: where the number comes from, in a form that can be run again where it was computed here
-    :param standard_error: of ``value`` over the evaluation episodes; None where no episodes were sampled
+    :param source: where the number comes from; what this package computed can be repeated from it
+    :param standard_error: standard error of ``value``; None where no episodes were sampled
     """
 
     value: float
@@ -25,24 +25,24 @@ class Bound:
 
 @dataclass(frozen=True)
 class Task:
-    """A partially observable task, entirely as data.
+    """A partially observable task as data.
 
     :param id: versioned Gymnasium id under which the task is registered
-    :param base: what it is made of: a Gymnasium id, or ``module:Class`` of an environment that ends its own episodes
-    :param wrappers: what is done to the base, innermost first
-    :param max_episode_steps: no episode is longer
-    :param reward_threshold: mean return from which the task counts as solved; where the base names none, ours
+    :param base: the environment: a Gymnasium id, or ``module:Class`` of an environment that ends its own episodes
+    :param wrappers: wrappers around the base, innermost first
+    :param max_episode_steps: largest number of steps of an episode
+    :param reward_threshold: mean return from which the task counts as solved; ours where the base names none
     :param random: score of uniformly random actions
-    :param floor: score of the best memoryless policy found; a memory has to beat it to be of use
-    :param ceiling: best score known with everything visible; no memory is expected above it
+    :param floor: score of the best memoryless policy found
+    :param ceiling: best known score with everything visible
     :param observation: what the agent sees, with units
-    :param action: what it does, with units
-    :param reward: what it is paid for
-    :param note: anything else that a comparison with other work must know
-    :param extra: the pip extra of rl-larnn that the base needs, or None
-    :param kwargs: arguments of the base
-    :param needs_memory: False for a control, on which a memory has next to nothing to gain
-    :param free: arguments of the environment that may differ without changing floor and ceiling
+    :param action: what the agent does, with units
+    :param reward: what the reward is for
+    :param note: what else matters in comparisons with other work
+    :param extra: pip extra of rl-larnn that the base needs, or None
+    :param kwargs: arguments of the base environment
+    :param needs_memory: False for a control task, on which memory can gain next to nothing
+    :param free: arguments of the environment that do not change floor and ceiling
     """
 
     id: str
@@ -64,5 +64,5 @@ class Task:
 
     @property
     def short_id(self) -> str:
-        """The id without its version, as our command lines take it: ``CartPole-POMDP``."""
+        """The id without its version: ``CartPole-POMDP``."""
         return self.id.rpartition("-v")[0]

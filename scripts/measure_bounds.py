@@ -1,4 +1,4 @@
-"""Measures random scores and floors: python scripts/measure_bounds.py --env CartPole-POMDP, or --all of the table."""
+"""Measure random scores and floors: python scripts/measure_bounds.py --env CartPole-POMDP, or --all of the table."""
 
 import argparse
 import dataclasses
@@ -10,7 +10,7 @@ from tqdm import tqdm
 from command_line import Parser, script, typed
 from rl_larnn.envs import TASKS, find_task, resolve_id
 from rl_larnn.envs.bounds.floor import SearchSettings, find_floor, random_score
-from rl_larnn.envs.bounds.measure import ROUNDING, STANDARD_ERRORS, Check, check, pending, steps_of
+from rl_larnn.envs.bounds.measure import ROUNDING, STANDARD_ERRORS, Check, check, generations_of, repeatable
 from rl_larnn.envs.bounds.memoryless import FAMILIES
 
 QUICK = SearchSettings(generations=4, population=8, elite=3, episodes=2, restarts=1, evaluation_episodes=20)
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Runs both measurements and prints them with everything needed to repeat them."""
+    """Measure random score and floor of one environment, and print them with everything needed to repeat them."""
     env_id = resolve_id(arguments.env)
     given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(SearchSettings)}
     defaults = QUICK if arguments.quick else SearchSettings()
@@ -56,10 +56,10 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def measure_all(quick: bool) -> int:
-    """Measures the table again with the arguments of its rows; the exit status is 1 if a score is off."""
-    work = [(task, name) for task in TASKS.values() for name in pending(task, quick)]
+    """Measure the table again with the arguments of its rows; return 1 if a score is off, else 0."""
+    work = [(task, name) for task in TASKS.values() for name in repeatable(task, quick)]
     checks: list[Check] = []
-    with tqdm(total=sum(1 + steps_of(getattr(task, name).source) for task, name in work), unit="part") as bar:
+    with tqdm(total=sum(1 + generations_of(getattr(task, name).source) for task, name in work), unit="part") as bar:
         for task, name in work:
             bar.set_postfix_str(f"{task.short_id} {name}")
             checks.append(check(task, name, quick, lambda best: (bar.update(), None)[1]))
@@ -81,7 +81,7 @@ def _line(check: Check) -> str:
 
 @script(ValueError, TypeError, gym.error.Error)
 def main() -> int:
-    """Returns the exit status: 1 for a score that is off, 2 for bad input."""
+    """Return the exit status: 1 for a score that is off, 2 for bad input."""
     arguments = parse_arguments()
     if arguments.all:
         alone = {key for key, value in typed(arguments).items() if key not in ("all", "quick") and value is not False}

@@ -10,7 +10,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from rl_larnn.envs import TASKS, Bound
 from rl_larnn.envs.bounds import measure
-from rl_larnn.envs.bounds.measure import Check, check, pending, steps_of
+from rl_larnn.envs.bounds.measure import Check, check, generations_of, repeatable
 from rl_larnn.envs.bounds.rollouts import Score
 from rl_larnn.envs.bounds.sources import Calculated, Cited, Known, RandomPlay, Search, SearchSettings
 
@@ -39,9 +39,9 @@ def test_a_wrong_number_in_the_table_is_found() -> None:
 
 
 def test_what_can_be_measured_again() -> None:
-    assert pending(CARTPOLE) == ["random", "floor"] and pending(CARTPOLE, quick=True) == ["random"]
-    assert pending(TASKS["HigherLowerEasy-v0"], quick=True) == ["random", "floor", "ceiling"]
-    assert pending(TASKS["TMazeActive-10-v0"]) == ["random"]
+    assert repeatable(CARTPOLE) == ["random", "floor"] and repeatable(CARTPOLE, quick=True) == ["random"]
+    assert repeatable(TASKS["HigherLowerEasy-v0"], quick=True) == ["random", "floor", "ceiling"]
+    assert repeatable(TASKS["TMazeActive-10-v0"]) == ["random"]
     with pytest.raises(TypeError, match="expected a source that can be run again, got cited: a book"):
         measure.measure("CartPole-POMDP-v0", Cited("a book"), False, lambda best: None)
 
@@ -50,7 +50,7 @@ def test_a_search_is_run_with_the_arguments_of_its_row() -> None:
     settings = SearchSettings(generations=3, population=6, elite=2, episodes=2, restarts=2, evaluation_episodes=5)
     source, seen = Search(settings, ("linear-deterministic",)), []
     score = measure.measure("CartPole-POMDP-v0", source, False, seen.append)
-    assert len(seen) == steps_of(source) == 6 and score.episodes == 5
+    assert len(seen) == generations_of(source) == 6 and score.episodes == 5
     assert score == measure.measure("CartPole-POMDP-v0", source, False, seen.append)
 
 
@@ -82,7 +82,7 @@ def test_sources_in_words(source: object, text: str) -> None:
 
 def calculated_quickly() -> list[tuple[str, str]]:
     """All but the floors of MiniGrid, which take seconds each."""
-    rows = ((task, name) for task in TASKS.values() for name in pending(task))
+    rows = ((task, name) for task in TASKS.values() for name in repeatable(task))
     chosen = ((t, n) for t, n in rows if isinstance(getattr(t, n).source, Calculated))
     return [(t.id, n) for t, n in chosen if not (t.id.startswith("MiniGrid") and n == "floor")]
 

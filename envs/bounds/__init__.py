@@ -1,1 +1,1 @@
-"""Reference scores of the tasks: where they come from, and the searches and calculations that gave them."""
+"""Reference scores of the tasks: random, floor and ceiling, and the searches and calculations that measure them."""

@@ -1,9 +1,9 @@
-"""Reference scores of the card tasks, from the rules of the games by counting.
+"""Exact reference scores of the card tasks, by counting.
 
-A deck holds all four suits equally often unless said otherwise and is dealt without replacement, so what a card says
-about another one is a ratio of whole numbers. In these games actions change nothing but the reward; the best memoryless
-policy is therefore the likeliest answer to each observation, taken by itself. All are scores per episode on popgym's
-scale: every answer is worth the same, right ones add it, wrong ones subtract it, and the best sum is 1.
+Cards are dealt without replacement from decks with equally many cards of each suit, unless a function says otherwise.
+Actions change nothing but the reward, so the best memoryless policy gives the likeliest answer to each observation.
+Scores are returns of an episode on popgym's scale: all answers weigh the same, right ones count plus, wrong ones minus,
+and the best return is 1.
 """
 
 from fractions import Fraction
@@ -14,14 +14,14 @@ DECK = SUITS * RANKS
 
 
 def uniform_guess(answers: int) -> float:
-    """The score of guessing one of so many answers at random."""
+    """Return the score of a uniformly random guess among ``answers`` answers."""
     return _score(Fraction(1, answers))
 
 
 def repeat_first_floor(decks: int) -> float:
-    """RepeatFirst without memory, with a first-step flag: the first answer is on view, the others have to be guessed.
+    """Return the floor of RepeatFirst with a first-step flag: the first answer is on view, the others are guesses.
 
-    A later card is one that the first was not, so the best guess is any suit but the one on view.
+    A later card is not the first one, so the best guess is any suit but the one on view.
     """
     cards = DECK * decks
     guess = Fraction(cards // SUITS, cards - 1)
@@ -30,33 +30,33 @@ def repeat_first_floor(decks: int) -> float:
 
 
 def repeat_previous_floor(decks: int) -> float:
-    """RepeatPrevious without memory: the card on view is another one than that asked for, so any other suit is best."""
+    """Return the floor of RepeatPrevious: the card on view is not the one to name, so any other suit is best."""
     cards = DECK * decks
     return _score(Fraction(cards // SUITS, cards - 1))
 
 
 def autoencode_floor(cards: int) -> float:
-    """Autoencode without memory: the last card is on view when it is asked for, all others have to be guessed.
+    """Return the floor of Autoencode: the last card is on view when it has to be named, the others are guesses.
 
-    From the second answer on popgym shows suit 0. The last card, while asked for, is recognised by its suit unless that
-    is 0 as well; so 0 counts as an answer to "0 on view", and otherwise the most frequent suit, which is 0 too.
+    From the second answer on, popgym shows suit 0. So the best answer to suit 0 on view is 0, which is right for the
+    last card and is the most frequent suit; another suit on view is the last card, and its own answer.
     """
-    most = -(-cards // SUITS)  # cards of suit 0, of which a short deck has one more if the suits don't come out even
+    most = -(-cards // SUITS)  # cards of suit 0: a short deck may have one more of it
     guessed = Fraction((cards - 1) * most, cards)
     return _score((1 + guessed) / cards)
 
 
 def count_recall_floor(kinds: int = 2) -> float:
-    """CountRecall without memory, one deck, with a first-step flag: one fixed answer each for "same" and "another".
+    """Return the floor of CountRecall, one deck, with a first-step flag.
 
-    What is on view, a card and a question for the number of cards of one kind so far, says no more than whether the
-    two are of the same kind. The first count is 1 or 0 for certain.
+    The agent sees a card and a kind, and has to tell how many cards of the kind were dealt. This tells a memoryless
+    policy only whether the card is of that kind, so it has one fixed answer for each case. The first count is known.
     """
     each, answers = DECK // kinds, DECK - 1
     counts = range(each + 1)
     right = Fraction(1)
     for same, chance in ((1, Fraction(1, kinds)), (0, Fraction(kinds - 1, kinds))):
-        # Of the other cards dealt so far, how many are of the kind asked for, when one card is known.
+        # Probability of each count, summed over the steps, given that the card on view is of the kind or is not.
         likely = [
             sum(_hypergeometric(count - same, DECK - 1, each - same, dealt - 1) for dealt in range(2, answers + 1))
             for count in counts
@@ -66,13 +66,13 @@ def count_recall_floor(kinds: int = 2) -> float:
 
 
 def higher_lower_floor() -> float:
-    """HigherLower, one deck, without memory: guess the side on which more of the thirteen ranks lie."""
+    """Return the floor of HigherLower, one deck: guess the side with more of the thirteen ranks."""
     lead = sum(Fraction(abs((RANKS - 1 - rank) - rank), RANKS) for rank in range(RANKS)) * Fraction(SUITS, DECK - 1)
     return float(lead * (DECK - 1) / DECK)  # popgym divides by the cards, one more than there are guesses
 
 
 def higher_lower_ceiling() -> float:
-    """HigherLower, one deck, counting perfectly: guess the side on which more of the remaining cards lie."""
+    """Return the ceiling of HigherLower, one deck, by perfect counting: guess the side with more remaining cards."""
     total = 0.0
     for rank in range(RANKS):
         higher, lower = SUITS * (RANKS - 1 - rank), SUITS * rank
@@ -81,7 +81,7 @@ def higher_lower_ceiling() -> float:
 
 
 def _mean_lead(higher: int, lower: int, left: int) -> float:
-    """Mean of how many more cards lie on the better side, when ``left`` of the other 51 cards are undealt."""
+    """Mean lead, in cards, of the better side over the other one, when ``left`` of the other 51 cards are undealt."""
     equal = DECK - 1 - higher - lower
     ways = 0
     for up in range(min(higher, left) + 1):
@@ -91,7 +91,7 @@ def _mean_lead(higher: int, lower: int, left: int) -> float:
 
 
 def _hypergeometric(wanted: int, cards: int, of_kind: int, drawn: int) -> Fraction:
-    """Chance of ``wanted`` cards of a kind among ``drawn``."""
+    """Probability of ``wanted`` cards of a kind among ``drawn``."""
     if not 0 <= wanted <= drawn:
         return Fraction(0)
     return Fraction(comb(of_kind, wanted) * comb(cards - of_kind, drawn - wanted), comb(cards, drawn))

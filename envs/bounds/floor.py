@@ -1,8 +1,7 @@
-"""How far can one get without memory? A cross-entropy search over memoryless policies.
+"""A cross-entropy search for the best memoryless policy. Its score is the *floor* of a task.
 
-The best score found is the *floor* of a task: a memory that does not beat it has not been of use. The search bounds
-the true optimum without memory from below only, so it tries several families and always includes doing nothing and
-acting at random.
+An agent that does not beat the floor has no use for its memory. A search finds only a lower bound of the true optimum,
+so it tries several families of policies, and always the policies that do nothing and that act at random.
 
 Source: Rubinstein and Kroese, The Cross-Entropy Method, 2004 (Gaussian form with independent parameters).
 """
@@ -18,10 +17,12 @@ from rl_larnn.envs.bounds.sources import SearchSettings
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best memoryless policy of a search: its family, its parameters (D,), its score on fresh episodes.
+class FloorResult:
+    """The best memoryless policy of a search.
 
-    Where nothing beat uniformly random actions, they are what was found and D is 0.
+    :param family: its family, or "uniform random actions" where nothing beat these
+    :param parameters: (D,); D is 0 for uniformly random actions
+    :param score: on fresh episodes
     """
 
     family: str
@@ -30,7 +31,7 @@ class Found:
 
 
 def random_score(env_id: str, episodes: int = 300, seed: int = 0) -> Score:
-    """The score of uniformly random actions over ``episodes`` episodes."""
+    """Measure the score of uniformly random actions."""
     rollouts = Rollouts(env_id)
     return Score.of(rollouts.returns(_uniform(rollouts, seed), 1, episodes, seed)[0])
 
@@ -40,27 +41,27 @@ def find_floor(
     settings: SearchSettings | None = None,
     families: Iterable[Family] = FAMILIES.values(),
     on_generation: Callable[[float], None] = lambda best: None,
-) -> Found:
-    """The best memoryless policy of all families, judged on episodes that the search has not seen.
+) -> FloorResult:
+    """Search the best memoryless policy of all families and measure its score on fresh episodes.
 
-    :param env_id: any form ``resolve_id`` takes; Box vector observation, Discrete or Box actions
+    :param env_id: any form that ``resolve_id`` takes; Box vector observation, Discrete or Box actions
     :param settings: size of the search
-    :param families: which kinds of policy to try
+    :param families: families of policies to try
     :param on_generation: called with the best mean return of each generation, for a progress bar
     :raises UnknownEnvironmentError: no such environment
     :raises TypeError: its observation or action space is of another kind
     """
     settings = settings or SearchSettings()
     search = _Search(Rollouts(env_id), settings, on_generation)
-    finalists = [finalist for family in families for finalist in search.finalists(family)]
-    # Chosen on one set of episodes and reported on another: the best of many is otherwise flattered by luck.
-    judged = [search.returns(*finalist, settings.evaluation_episodes).mean() for finalist in finalists]
-    family, policies = finalists[int(np.argmax(judged))]
+    candidates = [candidate for family in families for candidate in search.candidates(family)]
+    # The episodes of the choice are not those of the score: the best of many is partly lucky on its own episodes.
+    means = [search.returns(*candidate, settings.evaluation_episodes).mean() for candidate in candidates]
+    family, policies = candidates[int(np.argmax(means))]
     found = Score.of(search.returns(family, policies, settings.evaluation_episodes)[0])
     uniform = random_score(env_id, settings.evaluation_episodes, settings.seed)
     if uniform.mean > found.mean:
-        return Found("uniform random actions", np.zeros(0), uniform)
-    return Found(family.name, policies[0], found)
+        return FloorResult("uniform random actions", np.zeros(0), uniform)
+    return FloorResult(family.name, policies[0], found)
 
 
 class _Search:
@@ -69,8 +70,8 @@ class _Search:
         self._generator = np.random.default_rng(settings.seed)
         self._centre, self._scale = _observation_scale(rollouts, settings.seed)
 
-    def finalists(self, family: Family) -> list[tuple[Family, np.ndarray]]:
-        """Policies (1, D): all zeros (doing nothing), then the mean and the best of each restart."""
+    def candidates(self, family: Family) -> list[tuple[Family, np.ndarray]]:
+        """Return policies (1, D): all zeros (doing nothing), then the mean and the best of each restart."""
         size = family.size(self._rollouts.observation_size, self._rollouts.action_space)
         policies = [np.zeros(size)]
         for _ in range(self._settings.restarts):
@@ -78,9 +79,9 @@ class _Search:
         return [(family, policy[None]) for policy in policies]
 
     def returns(self, family: Family, policies: np.ndarray, episodes: int) -> np.ndarray:
-        """Returns (P, E) of policies (P, D) on episodes drawn afresh."""
+        """Measure returns (P, E) of policies (P, D) on fresh episodes."""
         space = self._rollouts.action_space
-        centre = self._centre if family.bias else 0.0  # shifting the inputs is a bias as well
+        centre = self._centre if family.bias else 0.0  # centred inputs have the effect of a bias
 
         def act(observations: np.ndarray) -> np.ndarray:
             return family.actions(policies, (observations - centre) / self._scale, space, self._generator)
@@ -97,7 +98,7 @@ class _Search:
             elite = np.argsort(-scores)[: settings.elite]
             if scores[elite[0]] > best_score:
                 best, best_score = policies[elite[0]], scores[elite[0]]
-            # A little spread is kept, or the search freezes on a lucky generation.
+            # Some spread always remains, or a lucky generation would end the search.
             mean, spread = policies[elite].mean(0), policies[elite].std(0) + 0.02
             self._on_generation(float(scores[elite[0]]))
         return [mean, best]
@@ -114,7 +115,7 @@ def _uniform(rollouts: Rollouts, seed: int) -> Act:
 
 
 def _observation_scale(rollouts: Rollouts, seed: int, episodes: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (I,) of what random actions get to see; 1 where nothing varies."""
+    """Measure mean and standard deviation (I,) of observations under random actions; 1 where nothing varies."""
     seen: list[np.ndarray] = []
     uniform = _uniform(rollouts, seed)
 

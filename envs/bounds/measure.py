@@ -1,4 +1,4 @@
-"""Measures the reference scores of the table again and compares."""
+"""Measure the reference scores of the table of tasks again and compare."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from rl_larnn.envs.task import Bound, Task
 
 NAMES = ("random", "floor", "ceiling")
 STANDARD_ERRORS = 4.0
-"""How many standard errors of the difference a sampled score may be away from the one in the table."""
+"""Tolerance of a sampled score: standard errors of its difference from the score in the table."""
 ROUNDING = 0.001
-"""How far a calculated score may be away, on top of a relative error of the same size."""
+"""Tolerance of a calculated score: absolute for scores up to 1, relative above."""
 QUICK_EPISODES = 30
 
 
@@ -24,11 +24,11 @@ QUICK_EPISODES = 30
 class Check:
     """One score of the table, measured again.
 
-    :param task: its id
+    :param task: id of the task
     :param name: "random", "floor" or "ceiling"
-    :param stated: what the table says
-    :param measured: what came out; None where a package is missing
-    :param problem: why nothing came out, in one line; empty otherwise
+    :param stated: the score in the table
+    :param measured: the new score; None where a package is missing
+    :param problem: which package is missing, in one line; else empty
     """
 
     task: str
@@ -39,19 +39,19 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether the measured score is as near to the stated one as chance and rounding explain."""
+        """Whether the two scores differ by no more than the tolerance."""
         return self.measured is not None and abs(self.measured.mean - self.stated.value) <= self.tolerance
 
     @property
     def tolerance(self) -> float:
-        """The largest difference that counts as agreement."""
+        """The largest difference that chance and rounding explain."""
         assert self.measured is not None
         error = np.hypot(self.stated.standard_error or 0.0, self.measured.standard_error)
         return float(STANDARD_ERRORS * error + ROUNDING * max(1.0, abs(self.stated.value)))
 
 
-def pending(task: Task, quick: bool = False) -> list[str]:
-    """Which of the three scores were computed here and so can be again; a quick look leaves out the searches."""
+def repeatable(task: Task, quick: bool = False) -> list[str]:
+    """Return which of the three scores this package computes, so that they can be repeated; ``quick``: no searches."""
     kinds = (Calculated, RandomPlay) if quick else (Calculated, RandomPlay, Search)
     return [name for name in NAMES if isinstance(getattr(task, name).source, kinds)]
 
@@ -59,7 +59,7 @@ def pending(task: Task, quick: bool = False) -> list[str]:
 def check(
     task: Task, name: str, quick: bool = False, on_generation: Callable[[float], None] = lambda best: None
 ) -> Check:
-    """Measures one score with the arguments of its row; ``quick`` plays fewer episodes."""
+    """Measure one score with the arguments of its row; ``quick``: over fewer episodes."""
     stated: Bound = getattr(task, name)
     try:
         return Check(task.id, name, stated, measure(task.id, stated.source, quick, on_generation))
@@ -68,9 +68,9 @@ def check(
 
 
 def measure(env_id: str, source: Source, quick: bool, on_generation: Callable[[float], None]) -> Score:
-    """Runs what a source describes.
+    """Run the computation that a source describes.
 
-    :raises TypeError: the source is no computation
+    :raises TypeError: the source describes none
     """
     match source:
         case Calculated(function, arguments):
@@ -83,8 +83,8 @@ def measure(env_id: str, source: Source, quick: bool, on_generation: Callable[[f
     raise TypeError(f"expected a source that can be run again, got {source}")
 
 
-def steps_of(source: Source) -> int:
-    """How often ``on_generation`` will be called, for a progress bar."""
+def generations_of(source: Source) -> int:
+    """Return how often ``measure`` will call ``on_generation``."""
     if not isinstance(source, Search):
         return 0
     return len(source.families or FAMILIES) * source.settings.restarts * source.settings.generations

@@ -1,4 +1,4 @@
-"""Policies that see one observation at a time: linear or a small tanh network, deterministic or stochastic.
+"""Memoryless policies: linear or a small tanh network, deterministic or stochastic.
 
 Letters: P policies, E episodes, I inputs, U outputs of the policy, D parameters of a policy, H hidden units.
 """
@@ -14,10 +14,10 @@ from gymnasium import spaces
 class Family:
     """A family of memoryless policies, each a vector of D numbers.
 
-    :param name: as shown and as given on the command line
-    :param hidden: units of the one tanh layer; 0 for a linear policy
-    :param stochastic: softmax over Discrete actions, Gaussian with its own spread around Box actions
-    :param bias: with a constant input; without one, an observation of zeros leaves the action to chance
+    :param name: name in reports and on the command line
+    :param hidden: units of the tanh layer; 0 for a linear policy
+    :param stochastic: softmax over Discrete actions, Gaussian with learned spread around Box actions
+    :param bias: has a constant input; without it, actions after an observation of zeros are uniformly random
     """
 
     name: str
@@ -26,7 +26,7 @@ class Family:
     bias: bool = True
 
     def size(self, inputs: int, action_space: gym.Space) -> int:
-        """D, the number of parameters."""
+        """Return D, the number of parameters."""
         outputs = output_size(action_space)
         spreads = outputs if self.stochastic and isinstance(action_space, spaces.Box) else 0
         constant = int(self.bias)
@@ -37,7 +37,7 @@ class Family:
     def actions(
         self, parameters: np.ndarray, inputs: np.ndarray, space: gym.Space, generator: np.random.Generator
     ) -> np.ndarray:
-        """Actions (P, E, *action shape) of policies (P, D) for inputs (P, E, I)."""
+        """Return the actions (P, E, *action shape) of policies (P, D) for inputs (P, E, I)."""
         outputs, spreads = self._outputs(parameters, inputs, output_size(space))
         if isinstance(space, spaces.Discrete):
             # The largest of logits plus Gumbel noise is a draw from their softmax.
@@ -73,7 +73,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def output_size(space: gym.Space) -> int:
-    """U: one logit for each Discrete action, one mean for each number of a Box.
+    """Return U: one logit for each Discrete action, one mean for each number of a Box.
 
     :raises TypeError: the action space is neither
     """
@@ -85,7 +85,7 @@ def output_size(space: gym.Space) -> int:
 
 
 def _into_bounds(outputs: np.ndarray, space: spaces.Box) -> np.ndarray:
-    """Outputs (P, E, U) from -1 .. 1 to the bounds of the Box, clipped; as they are where it has none."""
+    """Clip outputs (P, E, U) to -1 .. 1 and scale them to the bounds of the Box; unbounded numbers do not change."""
     bounded = (space.bounded_below & space.bounded_above).reshape(-1)
     low = np.where(bounded, space.low.reshape(-1), -1.0)
     high = np.where(bounded, space.high.reshape(-1), 1.0)

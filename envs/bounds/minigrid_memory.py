@@ -11,7 +11,7 @@ from rl_larnn.envs.optional import __getattr__ as load
 from rl_larnn.envs.wrappers.reshaping import ObjectsInView
 
 KINDS = (0, 1, 2, 5, 6)
-"""MiniGrid's numbers of what there is: not visible, empty, wall, key, ball."""
+"""MiniGrid's object numbers: not visible, empty, wall, key, ball."""
 ACTIONS = 3
 
 Place = tuple[int, int, int]
@@ -19,23 +19,23 @@ Place = tuple[int, int, int]
 
 
 def memory_random(size: int) -> float:
-    """Mean return of uniformly random actions on the map of ``size`` x ``size`` cells, exactly."""
+    """Return the exact mean return of uniformly random actions on the map of ``size`` x ``size`` cells."""
     return random_score(memory_game(size))
 
 
 def memory_floor(size: int) -> float:
-    """Mean return of the best memoryless table that gradient ascent found, exactly."""
+    """Return the exact mean return of the best memoryless table that gradient ascent finds."""
     game = memory_game(size)
     return table_score(game, best_table(game))
 
 
 def memory_ceiling(size: int) -> float:
-    """Mean return of the shortest ways to the right object, for one who knows which it is."""
+    """Return the mean return of the shortest ways to the right object, when it is known."""
     return visible_score(memory_game(size))
 
 
 def memory_game(size: int) -> Game:
-    """The task as tables.
+    """Return the task as tables.
 
     :raises gymnasium.error.DependencyNotInstalled: MiniGrid is missing
     """
@@ -44,7 +44,7 @@ def memory_game(size: int) -> Game:
 
 @cache
 def explore(size: int) -> tuple[Game, dict[bytes, int]]:
-    """The task as tables, by trying every action in every reachable state; and the number of each observation."""
+    """Try every action in every reachable state; return the task as tables and the index of each observation."""
     base = load("minigrid.envs.memory.MemoryEnv")(size=size)
     env = ObjectsInView(base, KINDS)
     after: list[list[int]] = []
@@ -66,9 +66,9 @@ def explore(size: int) -> tuple[Game, dict[bytes, int]]:
 
 
 def _walk(env: gym.Env, places: list[Place]) -> list[list[Place | int]]:
-    """What each action leads to from each place; every place that can be reached is appended to ``places``."""
+    """Return what each action leads to from each place; append every place that can be reached to ``places``."""
     known, outcomes = set(places), []
-    for place in places:  # which grows meanwhile
+    for place in places:  # the list grows meanwhile
         outcomes.append([_outcome(env, place, action) for action in range(ACTIONS)])
         new = [reached for reached in outcomes[-1] if isinstance(reached, tuple) and reached not in known]
         places += dict.fromkeys(new)
@@ -77,7 +77,7 @@ def _walk(env: gym.Env, places: list[Place]) -> list[list[Place | int]]:
 
 
 def _one_seed_for_each_arrangement(env: ObjectsInView, arrangements: int = 4) -> list[int]:
-    """Seeds that between them show both objects as the cue and at both ends."""
+    """Return one seed for each arrangement: two objects as the cue, and at two ends."""
     seeds: dict[Any, int] = {}
     for seed in range(1000):
         env.reset(seed=seed)
@@ -100,7 +100,7 @@ def _look(env: ObjectsInView, place: Place) -> bytes:
 
 
 def _outcome(env: gym.Env, place: Place, action: int) -> Place | int:
-    """Where an action leads, or whether it wins or loses the game."""
+    """Return the place that an action leads to, or whether it wins or loses."""
     base = _put(env, place)
     _, reward, terminated, _, _ = base.step(action)
     if terminated:

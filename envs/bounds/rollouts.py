@@ -1,4 +1,4 @@
-"""Whole episodes of many policies at once, and the score they get. Used to measure bounds, not to train."""
+"""Whole episodes of many policies at once, and their scores. For measuring bounds, not for training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Score:
 
     @classmethod
     def of(cls, returns: np.ndarray) -> Self:
-        """The score of the returns (E,) of E > 1 independent episodes."""
+        """Return the score of the returns (E,) of E > 1 independent episodes."""
         error = returns.std(ddof=1) / np.sqrt(len(returns))
         return cls(float(returns.mean()), float(error), len(returns))
 
@@ -33,9 +33,9 @@ class Score:
 
 
 class Rollouts:
-    """Plays P policies on E episodes each in lockstep, so that one call of the policies serves P × E environments.
+    """Plays E episodes of each of P policies in lockstep: one call acts in all P × E environments.
 
-    Every policy meets the same E seeds, which makes their difference clearer than their scores.
+    All policies have the same E seeds, so that their difference varies less than their scores.
 
     :raises TypeError: the observation is not a Box vector
     """
@@ -50,7 +50,7 @@ class Rollouts:
         self.observation_size = space.shape[0]
 
     def returns(self, act: Act, policies: int, episodes: int, seed: int) -> np.ndarray:
-        """Undiscounted returns (P, E) of one episode for each policy and each of the seeds seed .. seed + E - 1."""
+        """Play one episode of each policy on the seeds seed .. seed + E - 1; return the undiscounted returns (P, E)."""
         envs = self._at_least(policies * episodes)
         shape = (policies, episodes)
         seeds = np.tile(np.arange(seed, seed + episodes), policies)

@@ -1,4 +1,4 @@
-"""Where a reference score comes from, as data: what ``scripts/measure_bounds.py`` runs to obtain it again."""
+"""Where a reference score comes from, as data. ``scripts/measure_bounds.py`` repeats what this package computes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -7,16 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """For each family ``restarts`` searches of ``generations``; the ``elite`` best of each shape the next.
+    """Size of a cross-entropy search.
 
     :param generations: how often the distribution of policies is refitted
     :param population: policies in a generation
-    :param elite: how many of them it is refitted to
-    :param episodes: on which each policy of a generation is judged, the same for all
+    :param elite: number of best policies to which the distribution is refitted
+    :param episodes: episodes of each policy of a generation, the same for all
     :param restarts: independent searches for each family
-    :param evaluation_episodes: fresh ones for choosing among the finalists, and as many again for the reported score
-    :param spread: standard deviation of the parameters of the first generation; inputs are standardised
-    :param seed: of everything
+    :param evaluation_episodes: fresh episodes for choosing among the best policies, and as many again for the score
+    :param spread: standard deviation of the parameters in the first generation; inputs are standardised
+    :param seed: seed of all random numbers
     :raises ValueError: a number is too small for a search, or the elite is larger than the population
     """
 
@@ -43,7 +43,7 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class Cited:
-    """A number that somebody else published; ``text`` says who, where and under which conditions."""
+    """A published number; ``text`` says by whom, where and under which conditions."""
 
     text: str
 
@@ -52,7 +52,7 @@ class Cited:
 
 
 def zoo_benchmark(algorithm: str, env_id: str) -> Cited:
-    """A row of the benchmark table of RL Baselines3 Zoo: one run with everything visible, so a rough ceiling."""
+    """Cite the benchmark table of RL Baselines3 Zoo: one run with everything visible, so a rough ceiling."""
     return Cited(f"benchmark.md of rl-baselines3-zoo: {algorithm} on {env_id}, everything visible, one run")
 
 
@@ -68,10 +68,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Calculated:
-    """A number that a function of this package calculates without playing by chance.
+    """A number that a function of this package calculates, without random episodes.
 
     :param function: returns the number
-    :param arguments: what it is called with
+    :param arguments: arguments of the function
     """
 
     function: Callable[..., float]
@@ -95,10 +95,10 @@ class RandomPlay:
 
 @dataclass(frozen=True)
 class Search:
-    """The best memoryless policy that a cross-entropy search found.
+    """The score of the best memoryless policy that a cross-entropy search found.
 
     :param settings: size of the search
-    :param families: names of the kinds of policy that were tried; none for all of them
+    :param families: names of the families of policies that were tried; empty: all
     """
 
     settings: SearchSettings = field(default_factory=SearchSettings)
@@ -108,8 +108,8 @@ class Search:
         default = SearchSettings()
         pairs = ((f.name, getattr(self.settings, f.name)) for f in fields(default))
         changed = [f"--{name.replace('_', '-')} {value}" for name, value in pairs if value != getattr(default, name)]
-        words = [*(f"--policy {name}" for name in self.families), *changed]
-        return f"cross-entropy search ({' '.join(words) or 'default settings'})"
+        options = [*(f"--policy {name}" for name in self.families), *changed]
+        return f"cross-entropy search ({' '.join(options) or 'default settings'})"
 
 
 Source = Cited | Known | Calculated | RandomPlay | Search

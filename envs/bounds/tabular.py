@@ -1,9 +1,9 @@
-"""Exact scores on games with few states: random, best memoryless table, and best with everything visible.
+"""Exact scores of games with few states: random, best memoryless table, and best with everything visible.
 
-A memoryless table gives each view its own chances of the actions. Its score follows from linear equations, and so does
-the gradient, along which the table is improved. The result is a local optimum: a bound from below, as with any search.
+A memoryless table holds the probabilities of the actions for each view. Its score and the gradient of the score follow
+from linear equations. Gradient ascent finds a local optimum, so the floor is a lower bound, as with any search.
 
-Letters: S states, A actions, V views. A game is won at most once; winning after n steps pays 1 - 0.9 n / limit.
+Letters: S states, A actions, V views. An episode that is won after n steps returns 1 - 0.9 n / limit, any other 0.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Game:
     """A game as tables.
 
     :param after: (S, A) the state that an action leads to, or ``WON`` or ``LOST``
-    :param view: (S,) the number of what is seen in a state, 0 .. V - 1
-    :param start: (S,) the chance that the game starts in a state
-    :param limit: steps after which it ends without a reward
+    :param view: (S,) the index of the observation in a state, 0 .. V - 1
+    :param start: (S,) the probability that an episode starts in a state
+    :param limit: steps after which an episode ends without a reward
     """
 
     after: np.ndarray
@@ -31,7 +31,7 @@ class Game:
 
 
 def table_score(game: Game, table: np.ndarray) -> float:
-    """Mean return of a memoryless table (V, A) of chances, exactly."""
+    """Return the exact mean return of a memoryless table (V, A) of probabilities."""
     chances, share, score = table[game.view], game.start, 0.0
     for step in range(1, game.limit + 1):
         flow = share[:, None] * chances
@@ -42,13 +42,13 @@ def table_score(game: Game, table: np.ndarray) -> float:
 
 
 def random_score(game: Game) -> float:
-    """Mean return of uniformly random actions, exactly."""
+    """Return the exact mean return of uniformly random actions."""
     views, actions = int(game.view.max()) + 1, game.after.shape[1]
     return table_score(game, np.full((views, actions), 1 / actions))
 
 
 def visible_score(game: Game) -> float:
-    """Mean return of the shortest ways to win, for one who sees everything."""
+    """Return the mean return of the shortest ways to win, with everything visible."""
     steps = np.full(len(game.view), np.inf)
     for _ in range(game.limit):
         onwards = np.where(game.after == WON, 0.0, np.where(game.after >= 0, steps[game.after], np.inf))
@@ -58,7 +58,7 @@ def visible_score(game: Game) -> float:
 
 
 def best_table(game: Game, restarts: int = 4, rounds: int = 400, rate: float = 0.1, seed: int = 0) -> np.ndarray:
-    """The best memoryless table (V, A) found by gradient ascent on its logits (Adam) from random starts."""
+    """Search the best memoryless table (V, A) by gradient ascent (Adam) on its logits, from random tables."""
     generator = np.random.default_rng(seed)
     shape = (int(game.view.max()) + 1, game.after.shape[1])
     tables = [_ascend(game, generator.standard_normal(shape), rounds, rate) for _ in range(restarts)]
@@ -74,7 +74,7 @@ def _ascend(game: Game, logits: np.ndarray, rounds: int, rate: float) -> np.ndar
         slope = table * (slope - (table * slope).sum(1, keepdims=True))
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
         logits = logits + rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
-        logits = np.clip(logits - logits.max(1, keepdims=True), -8, 0)  # no chance so small that a game never ends
+        logits = np.clip(logits - logits.max(1, keepdims=True), -8, 0)
     return _softmax(logits)
 
 
@@ -84,10 +84,10 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _slope(game: Game, chances: np.ndarray) -> np.ndarray:
-    """Derivative (S, A) of the score, without a limit of steps, by the chances (S, A) of the actions.
+    """Derivative (S, A) of the score, without a limit of steps, by the probabilities (S, A) of the actions.
 
-    With w the chance to win from a state and m the mean of (steps, or 0 unless won), the score is start (w - c m);
-    both solve linear equations in the matrix of the moves, and the derivative needs the transposed ones.
+    The score is start (w - c m), where w is the probability to win from a state and m the mean of the steps to a win
+    (0 without one). Both solve linear equations in the matrix of moves; the derivative needs the transposed equations.
     """
     states, cost = len(game.view), _PENALTY / game.limit
     moves = np.zeros((states, states))

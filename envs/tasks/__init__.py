@@ -1,4 +1,4 @@
-"""The tasks, one file for each family, and the environments that were written for them.
+"""The tasks, one file for each family, and our own environments.
 
-A file with rows has a tuple ``TASKS``; ``registry.py`` names the files.
+A file with tasks has a tuple ``TASKS``; ``registry.py`` lists these files.
 """

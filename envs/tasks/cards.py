@@ -1,8 +1,8 @@
 """Card games of popgym, played with its own classes.
 
-The cards appear one-hot, with a flag on the first step. The previous action is left out on purpose: it changes nothing
-in these games, so an agent with a memory gains nothing from it, while one without could write its memory into its
-actions: in RepeatFirst it would name the first card and from then on repeat itself, and score 1.
+The cards are one-hot, with a flag on the first step. The previous action is not shown. It changes nothing in these
+games, but a memoryless agent could use it as a memory: in RepeatFirst it would name the first card, then repeat its own
+previous action, and score 1.
 
 Source: Morad et al., POPGym: Benchmarking Partially Observable Reinforcement Learning, ICLR 2023.
 """
@@ -81,7 +81,7 @@ def _short_autoencode(cards: int, floor: float) -> Task:
 _COUNT_RECALL = _game(
     "CountRecallEasy-v0",
     "popgym.envs.count_recall:CountRecallEasy",
-    wrappers=(HideInfo.wrapper_spec(), *_CUES),  # popgym tells the counts in the info
+    wrappers=(HideInfo.wrapper_spec(), *_CUES),  # popgym puts the counts into the info
     max_episode_steps=51,
     random=Bound(-0.9259, Calculated(card_games.uniform_guess, {"answers": 27})),
     floor=Bound(-0.8838, Calculated(card_games.count_recall_floor)),

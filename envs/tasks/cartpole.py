@@ -1,4 +1,4 @@
-"""CartPole with a sensor that fails: blank observations, or old ones. And with nothing hidden, as a control."""
+"""CartPole with blank observations, with repeated old ones, and with everything visible as a control task."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ _ACTION = "0 or 1: push the cart to the left or right with 10 N for 0.02 s"
 _REWARD = "1 for every step until the pole leaves ±12 degrees or the cart ±2.4 m"
 _STATE = "cart position in m; cart velocity in m/s; pole angle in rad; pole angular velocity in rad/s"
 _PREDICTABLE = Known(
-    "1 for each step of a whole episode; the motion is free of chance, so one who has seen the state once and "
-    "remembers its own actions knows it from then on"
+    "1 for each step of a whole episode; the motion is deterministic, so an agent that has seen the state once and "
+    "remembers its own actions knows all later states"
 )
 
 _SETTINGS = SearchSettings(restarts=1, generations=20, population=24, episodes=6, evaluation_episodes=200)

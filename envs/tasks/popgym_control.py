@@ -1,7 +1,7 @@
-"""Control tasks of popgym, played with its own classes: CartPole and Pendulum with hidden values and with noise.
+"""Control tasks of popgym, with its own classes: CartPole and Pendulum with hidden values and with noise.
 
-The previous action and a flag on the first step are attached, as in popgym's own experiments. The previous action is a
-memory of one step, which a memoryless policy may use as well; the floors are measured with it.
+The previous action and a flag on the first step are shown, as in popgym's own experiments. The previous action is a
+memory of one step, also for memoryless policies; the floors are measured with it.
 
 Source: Morad et al., POPGym: Benchmarking Partially Observable Reinforcement Learning, ICLR 2023.
 """

@@ -1,4 +1,4 @@
-"""Autoencode of popgym with fewer cards than a deck. Needs popgym, so this is loaded only when one is made."""
+"""popgym's Autoencode with fewer cards than a deck. Needs popgym, so it is imported only when one is made."""
 
 import numpy as np
 from gymnasium import spaces
@@ -8,7 +8,8 @@ from popgym.envs.autoencode import Autoencode
 class ShortAutoencode(Autoencode):
     """popgym's Autoencode with the first ``cards`` cards of its deck, in which the suits take turns.
 
-    :raises ValueError: the deck has no so many cards
+    :param cards: number of cards in the deck
+    :raises ValueError: the deck does not have so many cards
     """
 
     def __init__(self, cards: int):

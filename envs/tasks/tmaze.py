@@ -1,4 +1,4 @@
-"""T-Maze: a cue at one end of a corridor decides which way to turn at the other end, any number of steps later.
+"""T-Maze: a cue at one end of a corridor tells which way to turn at the other end, any number of steps later.
 
 Source: the passive and active forms of Ni et al., When Do Transformers Shine in RL? Decoupling Memory from Credit
 Assignment, NeurIPS 2023, which go back to Bakker, Reinforcement Learning with Long Short-Term Memory, 2001.
@@ -19,7 +19,7 @@ _MOVES = {RIGHT: (1, 0), UP: (0, 1), LEFT: (-1, 0), DOWN: (0, -1)}
 
 
 class TMaze(gym.Env[np.ndarray, Any]):
-    """A corridor that ends in a junction with one arm up and one arm down; the goal is in one of the arms.
+    """A corridor that ends in a junction with an arm up and an arm down; the goal is in one of the arms.
 
     The cue is shown at the left end, on the first visit only. Passive form: the agent starts there. Active form: it
     starts one step to the right of it and has to go back first. The episode lasts exactly as long as the best agent
@@ -82,7 +82,7 @@ class TMaze(gym.Env[np.ndarray, Any]):
 
 
 def moved(x: int, y: int, action: int, junction: int) -> tuple[int, int]:
-    """Where an action leads from the cell (x, y): along the corridor (y = 0), or between the arms at the junction."""
+    """Return the cell to which an action leads from (x, y): along the corridor (y = 0), or between the arms."""
     across, along = _MOVES[action]
     to_x, to_y = x + across, y + along
     in_corridor = to_y == 0 and 0 <= to_x <= junction
@@ -91,7 +91,7 @@ def moved(x: int, y: int, action: int, junction: int) -> tuple[int, int]:
 
 
 def random_return(corridor: int, active: bool = False) -> float:
-    """Mean return of uniformly random actions, exactly: the distribution over the cells is followed step by step."""
+    """Return the exact mean return of uniformly random actions, from the distribution over the cells at each step."""
     maze = TMaze(corridor, active)
     # Corridor cells 0 .. junction (the junction last), then the two arms.
     share = np.zeros(maze.junction + 3)
@@ -104,7 +104,7 @@ def random_return(corridor: int, active: bool = False) -> float:
 
 
 def _after_random_action(share: np.ndarray) -> np.ndarray:
-    """Probabilities of the cells one uniformly random action later: each neighbour gets a quarter, the rest stays."""
+    """Return the probabilities of the cells after one uniformly random action: a quarter for each direction."""
     after, corridor = np.zeros_like(share), share[:-2]
     after[1:-2] += corridor[:-1] / 4
     after[: len(corridor) - 1] += corridor[1:] / 4

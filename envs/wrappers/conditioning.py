@@ -1,7 +1,4 @@
-"""Wrappers that tell an agent what return is still wanted, and the number of the step: a Decision Transformer's inputs.
-
-joining.py says what becomes of the observation.
-"""
+"""Wrappers that show an agent the return-to-go and the number of the step: inputs of a Decision Transformer."""
 
 from typing import Any, SupportsFloat
 
@@ -14,13 +11,13 @@ from rl_larnn.envs.wrappers.joining import Cue
 
 
 class ReturnToGo(Cue, RecordConstructorArgs):
-    """Shows the agent the return that is still wanted: the target, less the rewards that it has had.
+    """Shows the agent its return-to-go: the target return minus the rewards of the episode so far.
 
-    So what it sees before an action includes the reward of that action, as ``returns_to_go`` of a dataset does (Chen et
-    al., Decision Transformer, 2021). In a Dict the key is "return_to_go", shape (1,).
+    The value before an action includes the reward of that action, as ``returns_to_go`` of a dataset does (Chen et al.,
+    Decision Transformer, 2021). In a Dict the key is "return_to_go", shape (1,).
 
     :param env: the environment
-    :param target: undiscounted return that is wanted of an episode, in the environment's own rewards
+    :param target: undiscounted return of an episode, in the rewards of the environment
     :raises ValueError: the target is not a finite number
     """
 
@@ -44,11 +41,10 @@ class ReturnToGo(Cue, RecordConstructorArgs):
 
 
 class StepNumber(Cue, RecordConstructorArgs):
-    """Shows the agent how many steps of the episode it has taken. In a Dict the key is "step_number", shape (1,).
+    """Shows the agent the number of steps since the reset. In a Dict the key is "step_number", shape (1,).
 
     :param env: the environment
-    :param last: the highest number that is shown; later steps show it too. (A learner knows nothing of steps that were
-        in no episode of its data.)
+    :param last: the highest number that is shown, also at all later steps: the data of a learner have no higher ones
     :raises ValueError: the last number is not positive
     """
 

@@ -1,7 +1,7 @@
-"""Wrappers that take information away: hidden values, noise, drop-outs.
+"""Wrappers that take information away: hidden values, noise, blank observations.
 
-Each turns a fully observable environment into a partially observable one. Vectors of floats come out as float32.
-Put these inside and the cues of ``cues.py`` outside, unless a cue is meant to be corrupted as well.
+Each turns a fully observable environment into a partially observable one. Vectors of floats become float32.
+Apply these wrappers before those of ``cues.py``, unless a cue is to be corrupted as well.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rl_larnn.envs.spaces import as_float32, has_float_box, is_float_box, is_vec
 class MaskObservation(gym.ObservationWrapper, RecordConstructorArgs):
     """Removes values from a vector observation: a Box of shape (n,) becomes one of shape (n - len(hidden),), float32.
 
-    The hidden values are gone, not zeroed, so no weight of the agent is spent on constants.
+    The hidden values are removed, not set to zero, so the agent has no weights for constants.
 
     :param env: environment with a Box vector observation
     :param hidden: the indices to remove, counted from 0
@@ -54,19 +54,19 @@ def _visible_indices(hidden: Sequence[int], size: int) -> np.ndarray:
         once = tuple(sorted(set(hidden)))
         raise ValueError(f"MaskObservation expected each index once, got {tuple(hidden)}; use {once}")
     if len(hidden) == size:
-        raise ValueError(f"MaskObservation was asked to hide all {size} values; leave at least one of 0 to {size - 1}")
+        raise ValueError(f"MaskObservation cannot hide all {size} values; leave at least one of 0 to {size - 1}")
     return np.array([index for index in valid if index not in set(hidden)])
 
 
 class NoisyObservation(gym.ObservationWrapper, RecordConstructorArgs):
     """Adds independent Gaussian noise to every float of the observation, at reset and at every step.
 
-    The noise is drawn from the environment's own generator, so a seed fixes it. Shapes stay, float Boxes become
-    float32 and unbounded (noise ignores bounds). In a Dict every float Box is noisy and the rest stays as it is.
+    The environment's own generator draws the noise, so a seed fixes it. Float Boxes become float32 and unbounded,
+    because noise ignores bounds. In a Dict only the float Boxes change.
 
     :param env: environment with a Box observation of floats, or a Dict with at least one
     :param std: standard deviation of the noise, in units of the observation; at least 0
-    :raises TypeError: there is no float to add noise to
+    :raises TypeError: the observation has no floats
     :raises ValueError: ``std`` is negative or not finite
     """
 
@@ -101,14 +101,14 @@ def _unbounded(space: gym.Space) -> gym.Space:
 
 
 class FlickerObservation(gym.ObservationWrapper, RecordConstructorArgs):
-    """Replaces the whole observation by zeros with a given probability, at reset and at every step independently.
+    """Replaces the whole observation by zeros with a given probability, independently at reset and at every step.
 
     Works on Box (images too), Discrete, MultiDiscrete, MultiBinary and Dicts of these. Bounds are widened to include
-    zero, float Boxes become float32, other dtypes stay.
+    zero; float Boxes become float32, other dtypes do not change.
 
     :param env: the environment
-    :param probability: of an observation being blank, from 0 to 1
-    :raises TypeError: the observation space has no zero, as Discrete or MultiDiscrete that start above it, or Text
+    :param probability: that an observation is blank, from 0 to 1
+    :raises TypeError: the observation space has no zero, such as Text, or Discrete that starts above zero
     :raises ValueError: ``probability`` is outside 0 to 1
     """
 

@@ -1,7 +1,4 @@
-"""Wrappers that tell a memory what it could not know otherwise: its previous action, and that an episode began.
-
-joining.py says what becomes of the observation.
-"""
+"""Wrappers that show an agent what the observation leaves out: its previous action, and the start of an episode."""
 
 from typing import Any, SupportsFloat
 
@@ -15,10 +12,10 @@ from rl_larnn.envs.wrappers.joining import Cue
 
 
 class PreviousAction(Cue, RecordConstructorArgs):
-    """Shows the agent the action it took last; zeros after a reset.
+    """Shows the agent its previous action; zeros after a reset.
 
-    Discrete and MultiDiscrete actions appear one-hot, MultiBinary as its bits, Box values scaled from their bounds to
-    -1 to 1 (clipped to the bounds), or raw where they have none. In a Dict the key is "previous_action", shape (A,).
+    Discrete and MultiDiscrete actions are one-hot, MultiBinary ones are bits. Box values are clipped to their bounds
+    and scaled to -1 to 1; unbounded ones do not change. In a Dict the key is "previous_action", shape (A,).
 
     :raises TypeError: the action space has no vector form of fixed size
     """
@@ -42,20 +39,20 @@ class PreviousAction(Cue, RecordConstructorArgs):
 
 
 def action_cue_space(actions: gym.Space) -> spaces.Box:
-    """Where the cue of one action lies."""
+    """Return the space of what ``action_cues`` makes of one action."""
     flat = spaces.flatten_space(actions)
     assert isinstance(flat, spaces.Box)
     if not isinstance(actions, spaces.Box):
         return as_float32(flat)
     bounded = _bounded(actions).reshape(-1)
-    # Zero stands for "no action yet" and must lie inside, whatever the raw bounds are.
+    # Zero stands for "no action yet" and must lie in the space.
     low = np.where(bounded, -1, np.minimum(flat.low, 0)).astype(np.float32)
     high = np.where(bounded, 1, np.maximum(flat.high, 0)).astype(np.float32)
     return spaces.Box(low, high, dtype=np.float32)
 
 
 def action_cues(space: gym.Space, actions: np.ndarray) -> np.ndarray:
-    """Actions as :class:`PreviousAction` shows them, of one step or of many: from (..., *shape) to (..., A) float32."""
+    """Turn actions into cues as :class:`PreviousAction` does: from (..., *shape) to (..., A) float32."""
     if isinstance(space, spaces.Box):
         return _scaled(space, actions).reshape(*actions.shape[: actions.ndim - len(space.shape)], -1)
     if isinstance(space, spaces.Discrete):

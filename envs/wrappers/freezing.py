@@ -1,4 +1,4 @@
-"""A sensor that hangs: the agent keeps seeing an old observation for a while."""
+"""A wrapper that repeats old observations, like a sensor that hangs."""
 
 from typing import Any, SupportsFloat
 
@@ -9,10 +9,10 @@ from gymnasium.utils import RecordConstructorArgs
 class FreezeObservation(gym.Wrapper, RecordConstructorArgs):
     """Repeats the last observation for a random number of steps, again and again.
 
-    At every step that is not frozen a freeze begins with the given probability; it shows the observation of the step
-    before for ``shortest`` to ``longest`` steps, each length equally likely. After it, at least one observation is
-    fresh. The first observation of an episode always is. The space stays as it is, and nothing tells the agent that
-    what it sees is old. A seed fixes the freezes.
+    At every step that is not frozen, a freeze begins with the given probability. It shows the observation of the step
+    before for ``shortest`` to ``longest`` steps, each length equally likely. At least one new observation follows. The
+    first observation of an episode is always new. The agent is not told that an observation is old. A seed fixes the
+    freezes.
 
     :param env: the environment
     :param probability: that a freeze begins, per step, from 0 to 1

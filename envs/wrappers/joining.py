@@ -26,11 +26,11 @@ class Cue(gym.Wrapper):
 
 
 def join(space: gym.Space, observations: Any, key: str, cues: np.ndarray) -> Any:
-    """Observations with a cue, of one step or of many.
+    """Add cues to observations, of one step or of many.
 
-    :param space: of one observation without the cue
+    :param space: space of one observation without the cue
     :param observations: (..., *shape of the space), or such an array for each key
-    :param key: of the cue
+    :param key: key of the cue in a Dict
     :param cues: (..., n)
     """
     if is_vector(space):
@@ -40,7 +40,10 @@ def join(space: gym.Space, observations: Any, key: str, cues: np.ndarray) -> Any
 
 
 def joined_space(space: gym.Space, key: str, cue: spaces.Box) -> spaces.Space:
-    """The space of what ``join`` returns for one step."""
+    """Return the space of what ``join`` returns for one step.
+
+    :raises ValueError: the observation is a Dict that has this key
+    """
     if is_vector(space):
         vector = as_float32(space)
         low, high = np.concatenate([vector.low, cue.low]), np.concatenate([vector.high, cue.high])

@@ -1,4 +1,4 @@
-"""Wrappers that change the form of observations and actions, for environments that no agent here could read as is."""
+"""Wrappers that change the form of observations and actions, for environments that our agents cannot read."""
 
 from collections.abc import Sequence
 from typing import Any, SupportsFloat
@@ -15,10 +15,10 @@ from rl_larnn.envs.wrappers.corruption import MaskObservation
 class VectorObservation(gym.ObservationWrapper, RecordConstructorArgs):
     """Flattens any observation of fixed size into a float32 vector.
 
-    Discrete becomes one-hot, MultiDiscrete one one-hot for each number, Box and MultiBinary their numbers in row
-    order; Tuple and Dict are the parts one after the other.
+    Discrete and each number of a MultiDiscrete become one-hot, Box and MultiBinary are flattened in row order, the
+    parts of Tuple and Dict are joined.
 
-    :raises TypeError: the observation has no fixed size, as Text or Sequence
+    :raises TypeError: the observation has no fixed size, such as Text or Sequence
     """
 
     def __init__(self, env: gym.Env):
@@ -36,7 +36,7 @@ class VectorObservation(gym.ObservationWrapper, RecordConstructorArgs):
 
 
 class HideInfo(gym.Wrapper, RecordConstructorArgs):
-    """Empties the info dictionary, for environments that tell there what the agent should remember."""
+    """Empties the info dictionary, for environments that put the hidden state there."""
 
     def __init__(self, env: gym.Env):
         RecordConstructorArgs.__init__(self)
@@ -50,7 +50,7 @@ class HideInfo(gym.Wrapper, RecordConstructorArgs):
 
 
 class SelectActions(gym.ActionWrapper, RecordConstructorArgs):
-    """Leaves only some of the actions of a Discrete space: action i is the i-th of ``actions``.
+    """Keeps only some actions of a Discrete space: action i becomes ``actions[i]``.
 
     :raises TypeError: the actions are not Discrete
     :raises ValueError: an action does not exist or is repeated, or none is left
@@ -75,16 +75,16 @@ class SelectActions(gym.ActionWrapper, RecordConstructorArgs):
 
 
 class ObjectsInView(gym.ObservationWrapper, RecordConstructorArgs):
-    """Shows of a MiniGrid observation which kind of object is in each cell of the view, one-hot.
+    """Reduces a MiniGrid observation to the kind of object in each cell of the view, one-hot.
 
-    The mission text and the compass direction are gone, as are colours and door states. The vector holds the view
-    column by column, from left to right, each from far to near, ``len(kinds)`` numbers for a cell; the agent is in the
+    The mission text, the compass direction, colours and door states are left out. The vector holds the view column by
+    column, from left to right, each column from far to near, ``len(kinds)`` numbers for a cell. The agent is in the
     middle of the near row.
 
     :param env: a MiniGrid environment, whose observation is a Dict with an "image" of shape (width, height, 3)
     :param kinds: the object numbers (MiniGrid's ``OBJECT_TO_IDX``) that can appear
     :raises TypeError: the observation has no such image
-    :raises ValueError: on seeing an object of another kind
+    :raises ValueError: at a step with an object of another kind
     """
 
     def __init__(self, env: gym.Env, kinds: Sequence[int]):
@@ -108,10 +108,10 @@ class ObjectsInView(gym.ObservationWrapper, RecordConstructorArgs):
 class StatePart(MaskObservation):
     """Shows only the positions or only the velocities of one of Gymnasium's MuJoCo environments (version 5).
 
-    Which numbers those are is read from the environment's own ``observation_structure``: first the generalised
-    positions ("qpos", in m and rad), then the velocities ("qvel", in m/s and rad/s), then contact forces and the like.
+    The environment's ``observation_structure`` tells which numbers these are: first generalised positions ("qpos", in
+    m and rad), then velocities ("qvel", in m/s and rad/s), then contact forces and others.
 
-    :raises TypeError: the environment does not say how its observation is made up
+    :raises TypeError: the environment has no ``observation_structure``
     :raises ValueError: it has no such part
     """
 
