@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -23,18 +24,18 @@ def cells(page: str, first: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_every_task_stands_there_with_its_numbers(task: object) -> None:
-    _, _, *numbers = cells(TASKS_PAGE, task.id)  # type: ignore[attr-defined]
-    bounds = [getattr(task, name).value for name in ("random", "floor", "ceiling")]
-    expected = [task.max_episode_steps, task.reward_threshold, *bounds]  # type: ignore[attr-defined]
-    assert [float(number) for number in numbers] == pytest.approx(expected, abs=0.051)
+def test_the_page_of_tasks_has_the_numbers_of_every_task() -> None:
+    for task in TASKS.values():
+        _, _, *numbers = cells(TASKS_PAGE, task.id)
+        bounds = [bound.value for bound in (task.random, task.floor, task.ceiling)]
+        expected = [task.max_episode_steps, task.reward_threshold, *bounds]
+        assert [float(number) for number in numbers] == pytest.approx(expected, abs=0.051), task.id
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
-def test_every_memory_stands_there_with_its_options(memory: str) -> None:
+def test_the_readme_lists_every_memory_with_its_options() -> None:
     (section,) = re.findall(r"^## Memories$(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
-    assert re.findall(r"`(\w+)`", cells(section, memory)[-1]) == memory_options(memory)
+    for memory in MEMORIES:
+        assert re.findall(r"`(\w+)`", cells(section, memory)[-1]) == memory_options(memory)
 
 
 def test_every_named_policy_exists() -> None:
@@ -59,18 +60,23 @@ def joined(block: str) -> str:
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = [(page, command) for page in PAGES for command in typed(page.read_text(encoding="utf-8"))]
+WITH_COMMANDS = [page for page in PAGES if typed(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page, command", COMMANDS, ids=[f"{page.name}-{n}" for n, (page, _) in enumerate(COMMANDS)])
-def test_every_command_can_be_typed(page: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
+def test_every_command_can_be_typed(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its script takes every option and value; names in capitals stand for what a reader puts in their place."""
-    _, script, *arguments = shlex.split(command, comments=True)
-    assert (ROOT / script).exists()
-    monkeypatch.setattr("sys.argv", [script, *(argument.replace("$seed", "0") for argument in arguments)])
-    if any(argument.isupper() or argument.startswith("RUN") for argument in arguments) or not arguments:
-        return
-    load_script(Path(script).stem, monkeypatch).parse_arguments()
+    load = functools.cache(lambda script: load_script(Path(script).stem, monkeypatch))
+    for command in typed(page.read_text(encoding="utf-8")):
+        _, script, *arguments = shlex.split(command, comments=True)
+        assert (ROOT / script).exists(), command
+        if any(argument.isupper() or argument.startswith("RUN") for argument in arguments) or not arguments:
+            continue
+        monkeypatch.setattr("sys.argv", [script, *(argument.replace("$seed", "0") for argument in arguments)])
+        try:
+            load(script).parse_arguments()
+        except SystemExit:
+            pytest.fail(f"{script} refuses: {command}")
 
 
 def python_blocks() -> list[str]:

@@ -48,9 +48,14 @@ def collect(model: RecurrentPPO, rollouts: int = 1) -> None:
         assert model.collect_rollouts(model.env, callback, model.rollout_buffer, model.n_steps)
 
 
-@pytest.mark.parametrize("seq_len", [4, 24])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("memory", MEMORIES)
+#: Every memory with a critic's memory of its own, and the other places of the critic with one memory.
+MEMORIES_AND_MODES = [*((memory, "separate") for memory in MEMORIES), ("gru", "shared"), ("gru", "none")]
+
+
+@pytest.mark.parametrize(
+    ("memory", "mode", "seq_len"),
+    [*((*pair, 4) for pair in MEMORIES_AND_MODES), *(("gru", mode, 24) for mode in MODES)],
+)
 def test_first_minibatches_have_ratio_one(memory: str, mode: str, seq_len: int) -> None:
     model = agent(memory, seq_len=seq_len, policy_kwargs={"critic_memory": mode})
     collect(model, rollouts=2)
@@ -72,8 +77,7 @@ class CastFeatures(FlattenExtractor):
         return super().forward(observations).to(self.dtype)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(("memory", "mode"), MEMORIES_AND_MODES)
 def test_gradients_equal_a_plain_loop(memory: str, mode: str) -> None:
     """The chunked loss against one that walks each environment's chunk one step at a time, in float64."""
     options = {"critic_memory": mode, "features_extractor_class": CastFeatures}
@@ -205,12 +209,11 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize("memory", ["larnn", "aaren", "lstm"])
 @pytest.mark.parametrize("observation", OBSERVATIONS)
-def test_observation_spaces(observation: str, memory: str) -> None:
+def test_observation_spaces(observation: str) -> None:
     kind, space = OBSERVATIONS[observation]
     model = agent(
-        memory, random_env(space, n_envs=2), policy=f"{kind}MemoryPolicy", n_steps=8, batch_size=8, n_epochs=1
+        "larnn", random_env(space, n_envs=2), policy=f"{kind}MemoryPolicy", n_steps=8, batch_size=8, n_epochs=1
     )
     model.learn(32)
     action, state = model.predict(model.env.reset(), episode_start=np.ones(2, dtype=bool))
@@ -218,10 +221,9 @@ def test_observation_spaces(observation: str, memory: str) -> None:
     assert action.shape == again.shape == (2,)
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("action", ACTIONS)
-def test_action_spaces(action: str, mode: str) -> None:
-    model = agent("aaren", random_env(action=ACTIONS[action]), n_epochs=1, policy_kwargs={"critic_memory": mode})
+def test_action_spaces(action: str) -> None:
+    model = agent("aaren", random_env(action=ACTIONS[action]), n_epochs=1)
     model.learn(80)
     found, _ = model.predict(model.env.reset(), episode_start=np.ones(3, dtype=bool), deterministic=True)
     assert all(ACTIONS[action].contains(np.asarray(a)) for a in found)
@@ -244,10 +246,9 @@ def test_a_batch_of_everything() -> None:
 
 
 @pytest.mark.parametrize("name", ["n_steps", "batch_size", "n_epochs"])
-@pytest.mark.parametrize("value", [0, -8])
-def test_sizes_that_are_none_are_refused(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got {value}"):
-        agent(**{name: value})
+def test_sizes_are_at_least_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        agent(**{name: 0})
 
 
 def test_a_minimum_without_effect_is_refused() -> None:
