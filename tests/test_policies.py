@@ -115,6 +115,18 @@ def test_every_parameter_is_trained() -> None:
         assert optimised == {id(p) for p in model.policy.parameters()}
 
 
+def test_a_critic_without_memory_values_the_present_alone() -> None:
+    options = {"critic_memory": "none", "memory_kwargs": SMALL}
+    policy = RecurrentPPO("MlpGruPolicy", recall(), policy_kwargs=options).policy
+    obs = torch.randn(4, 2, 2, generator=torch.Generator().manual_seed(0))
+    actions, starts = torch.zeros(4, 2, dtype=torch.long), torch.zeros(4, 2, dtype=torch.bool)
+    found, expected = (
+        policy.evaluate_chunks(obs[part], actions[part], policy.initial_state(2), starts[part]).values[-1]
+        for part in (slice(0, 4), slice(3, 4))
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_predict_warns_when_the_memory_is_forgotten() -> None:
     model = RecurrentPPO("MlpGruPolicy", recall(), policy_kwargs={"memory_kwargs": SMALL})
     obs = model.env.reset()
