@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What a setting is worth: python scripts/compare_settings.py runs/TMazePassive-50-v0/*"""
+"""Which settings differ, and the scores of each: python scripts/compare_settings.py runs/TMazePassive-50-v0/*"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rl_larnn.agents.evaluation.comparison import comparison_tables, read_run
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Tables of runs by their settings, as Markdown.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    parser.add_argument("--target", type=float, help="a mean return: also tell after how many steps a trial had it")
+    parser.add_argument("--target", type=float, help="a mean return: also show after how many steps it was reached")
     return parser.parse_args()
 
 

@@ -12,10 +12,9 @@ from rich.table import Table
 from stable_baselines3.common.utils import set_random_seed
 
 from command_line import Parser, script
-from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.references import reference_rows
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.settings.environments import reward_threshold
 from rl_larnn.agents.training.offline_state import data_facts
@@ -29,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the likeliest")
     parser.add_argument("--seed", type=int, help="of the episodes; default: the ones of the evaluation after training")
-    parser.add_argument("--target-return", type=float, help="ask for this return instead of the run's own")
+    parser.add_argument("--target-return", type=float, help="target return, instead of the run's own")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument("--video", action="store_true", help="also record one episode into the run folder")
     return parser.parse_args()
@@ -53,12 +52,12 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     make = partial(run.make_environments, seed=seed, target_return=arguments.target_return)
     evaluation = evaluate(run.model, make, arguments.episodes, deterministic)
     references = None if facts is None else facts.references
-    report(run, evaluation, references, evaluate(Amnesic(run.model), make, arguments.episodes, deterministic))
+    report(run, evaluation, references, evaluate(ResetEveryStep(run.model), make, arguments.episodes, deterministic))
     if video is not None:
         print(f"video: {video}")
 
 
-def report(run: LoadedRun, evaluation: Evaluation, references: References | None, wiped: Evaluation) -> None:
+def report(run: LoadedRun, evaluation: Evaluation, references: References | None, reset: Evaluation) -> None:
     settings = run.settings
     moment = "" if run.finished else f", unfinished: checkpoint of step {run.model.num_timesteps}"
     title = f"{settings.env}, {settings.method}, {len(evaluation.returns)} fresh episodes{moment}"
@@ -69,7 +68,7 @@ def report(run: LoadedRun, evaluation: Evaluation, references: References | None
         table.add_row("normalised score: 0 random play, 100 expert", f"{score:.1f}")
     table.add_row("standard deviation", f"{evaluation.std:.2f}")
     table.add_row("worst", f"{evaluation.worst:.2f}")
-    table.add_row("mean, memory wiped at every step", f"{wiped.mean:.2f}")
+    table.add_row("mean, memory reset every step", f"{reset.mean:.2f}")
     for label, value in reference_rows(settings.env, reward_threshold(settings.env)):
         table.add_row(label, value)
     Console(soft_wrap=True, highlight=False).print(table)

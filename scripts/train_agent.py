@@ -64,7 +64,7 @@ def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
     table = Table(title=f"{result.env}, {result.method}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
-    table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.1f}")
+    table.add_row("the same, memory reset every step", f"{result.mean_return_wiped:.1f}")
     for label, value in reference_rows(result.env, result.threshold):
         table.add_row(label, value)
     solved = f"step {result.solved_at_steps}" if result.solved_at_steps else "not yet"

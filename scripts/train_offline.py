@@ -72,7 +72,7 @@ def report(run: OfflineRun) -> None:
     table.add_row("return", f"{result.mean_return:.2f} ± {result.std_return:.2f}")
     table.add_row("normalised score: 0 random play, 100 expert", "not known" if score is None else f"{score:.1f}")
     table.add_row("return that was asked for", "none" if asked is None else f"{asked:.2f}")
-    table.add_row("the same, memory wiped at every step", f"{result.mean_return_wiped:.2f}")
+    table.add_row("the same, memory reset every step", f"{result.mean_return_wiped:.2f}")
     table.add_row("speed", f"{result.updates_per_s:.0f} updates/s, {result.wall_s:.0f} s, {result.device}")
     Console(soft_wrap=True).print(table)
     evaluate = next_command("evaluate_agent.py", str(run.folder))

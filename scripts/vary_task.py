@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from command_line import Parser, script
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.variation import (
-    Variant,
     draw_variants,
     evaluate_variants,
     read_variants,
     variants_table,
     write_variants,
 )
-from rl_larnn.agents.reporting.bars import share_bar
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.values import parse_pairs
 
 
@@ -40,17 +40,16 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     done = read_variants(table) if table.exists() else []
     runs = [load_run(folder, "cpu") for folder in arguments.runs]
-    total = len(runs) * len(arguments.values)
-    with share_bar() as show:
-
-        def tell(variants: list[Variant]) -> None:
-            write_variants(table, variants)
-            show(len(variants) / max(total, len(variants)), f"{len(variants)} agents x values of {total}")
-
-        show(len(done) / max(total, len(done)), "evaluating")
-        fixed = parse_pairs(arguments.env_kwargs, "--env-kwargs")
-        asked = (arguments.argument, arguments.values, arguments.episodes)
-        variants = evaluate_variants(runs, *asked, done, tell, fixed)
+    variants = evaluate_variants(
+        runs,
+        arguments.argument,
+        arguments.values,
+        arguments.episodes,
+        done,
+        partial(write_variants, table),
+        parse_pairs(arguments.env_kwargs, "--env-kwargs"),
+        TerminalReporter(),
+    )
     print(variants_table(variants))
     draw_variants(arguments.out / "variants.png", variants)
     print(f"\ntable: {table}\npicture: {arguments.out / 'variants.png'}")

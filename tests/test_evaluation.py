@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, load_run
 from rl_larnn.agents.evaluation.plots import plot_curves, read_curves
 from rl_larnn.agents.evaluation.references import reference_rows
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.settings.environments import load_normalization, make_env, make_environments, normalized
@@ -83,14 +82,14 @@ def test_returns_lengths_and_the_memory_of_each_episode() -> None:
     assert (evaluation.mean, evaluation.worst) == (4.0, 2.0) and evaluation.std == pytest.approx(np.sqrt(8 / 3))
 
 
-def test_a_wiped_agent_begins_anew_at_every_step() -> None:
+def test_an_agent_reset_every_step_remembers_nothing() -> None:
     class Model:
         def predict(self, observation: Any, state: Any, episode_start: Any, deterministic: bool) -> Any:
             seen.append((state, list(episode_start), deterministic))
             return np.zeros(len(observation), int), "a state"
 
     seen: list[tuple[Any, list[bool], bool]] = []
-    evaluate(Amnesic(Model()), make_environments_of_counters(), 2)  # type: ignore[arg-type]
+    evaluate(ResetEveryStep(Model()), make_environments_of_counters(), 2)  # type: ignore[arg-type]
     assert seen == [(None, [True], True)] * 3
 
 

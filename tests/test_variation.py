@@ -60,11 +60,11 @@ def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) ->
     known = replace(made_up("gru", run.settings.seed, 7, 0.125), run=name, episodes=1)
     other = replace(known, run="runs/TMaze/gru-s0-2")  # the same memory and seed, trained otherwise
     write_variants(tmp_path / "table.csv", [known, other])
-    told: list[list[float]] = []
+    saved: list[list[float]] = []
     done = read_variants(tmp_path / "table.csv")
-    found = evaluate_variants([run], "corridor", [7, 3, 3], 1, done, lambda now: told.append([v.value for v in now]))
+    found = evaluate_variants([run], "corridor", [7, 3, 3], 1, done, lambda now: saved.append([v.value for v in now]))
     assert {*found[:2]} == {known, other} and found[2].run == name
-    assert told == [[7, 7, 3]]
+    assert saved == [[7, 7, 3]]
 
 
 def test_what_is_asked_in_another_way_is_evaluated_again(run: LoadedRun) -> None:

@@ -1,9 +1,10 @@
-"""How good is an agent? Undiscounted returns of whole, fresh episodes."""
+"""Evaluation: undiscounted returns of whole, fresh episodes, with the memory of the agent or without."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -43,10 +44,10 @@ class Evaluation:
 def evaluate(
     model: PolicyPredictor, env: VecEnv | Callable[[], VecEnv], n_episodes: int = 100, deterministic: bool = True
 ) -> Evaluation:
-    """Run whole episodes. The memory is carried through each and forgotten between them.
+    """Run whole episodes. The memory is carried through each and reset between them.
 
     :param model: an agent, or anything that predicts like one
-    :param env: vectorised environments, monitored, with any normalisation frozen; or a function that makes them, in
+    :param env: vectorised environments, monitored, with any normalisation fixed; or a function that makes them, in
         which case they are closed afterwards
     :param deterministic: take the most likely action; else sample
     :raises UserError: if ``n_episodes`` is not positive
@@ -54,13 +55,30 @@ def evaluate(
     if n_episodes < 1:
         raise UserError(f"expected at least 1 episode, got {n_episodes}")
     if not isinstance(env, VecEnv):
-        made = env()
+        opened = env()
         try:
-            return evaluate(model, made, n_episodes, deterministic)
+            return evaluate(model, opened, n_episodes, deterministic)
         finally:
-            made.close()
-    # Stable-Baselines3 hands out episodes to the environments beforehand, so short ones are not over-represented.
+            opened.close()
+    # Stable-Baselines3 assigns episodes to the environments beforehand, so short ones are not over-represented.
     returns, lengths = evaluate_policy(
         model, env, n_eval_episodes=n_episodes, deterministic=deterministic, return_episode_rewards=True
     )
     return Evaluation(tuple(float(value) for value in returns), tuple(int(value) for value in lengths))  # type: ignore[union-attr]
+
+
+class ResetEveryStep:
+    """An agent with its memory reset before every step: what it does without remembering.
+
+    :param model: an agent whose ``predict`` takes ``state`` and ``episode_start``
+    """
+
+    def __init__(self, model: PolicyPredictor) -> None:
+        self.model = model
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`; every step opens an episode."""
+        assert episode_start is not None
+        return self.model.predict(observation, None, np.ones_like(episode_start, dtype=bool), deterministic)

@@ -26,7 +26,7 @@ EVALUATION_ENVS = 10
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """An agent and where it came from.
+    """The agent of a run.
 
     :param folder: the run folder
     :param source: the folder with the model: the run's own or, while training is unfinished, its checkpoint
@@ -43,15 +43,15 @@ class LoadedRun:
         return self.source == self.folder
 
     def recipe(self, target_return: float | None = None) -> Recipe:
-        """The run's recipe, asking for another return if one is given.
+        """The run's recipe, with another target return if one is given.
 
-        :raises UserError: if a return is asked of an agent that was never told one
+        :raises UserError: for a target return, if the agent was trained without one
         """
         recipe = self.settings.recipe
         if target_return is None:
             return recipe
         if recipe.target_return is None:
-            raise UserError(f"the agent of {self.folder} was never told of a return: leave out target_return")
+            raise UserError(f"the agent of {self.folder} was trained without a target return: leave out target_return")
         return replace(recipe, target_return=target_return)
 
     def make_environments(
@@ -62,12 +62,12 @@ class LoadedRun:
         env_kwargs: Mapping[str, Any] | None = None,
         target_return: float | None = None,
     ) -> VecEnv:
-        """Environments with the run's wrappers, its normalisation frozen and rewards as they are.
+        """Environments with the run's wrappers, its normalisation fixed and rewards unscaled.
 
-        :param seed: of the first environment; ``None``: derived from the run's, and never one that was trained on
+        :param seed: of the first environment; ``None``: derived from the run's, unlike those of training
         :param env_kwargs: arguments of the environment, over those of the run
-        :param target_return: the return to ask for, if another than in the run
-        :raises UserError: if a return is asked of an agent that was never told one
+        :param target_return: the target return, if another than in the run
+        :raises UserError: for a target return, if the agent was trained without one
         """
         settings, recipe = self.settings, self.recipe(target_return)
         first = derived_seed(settings.seed, 0) if seed is None else seed

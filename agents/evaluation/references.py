@@ -1,4 +1,4 @@
-"""A return beside what the task's random, best memoryless and best known agents reach, as rows for a table."""
+"""The reference scores of a task, as rows for a table: random actions, floor and ceiling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from rl_larnn.envs import find_task
 
 
 def reference_rows(env_id: str, threshold: float | None) -> list[tuple[str, str]]:
-    """Label and value of each score that gives returns of this environment a scale; none where nothing is known."""
+    """Label and value of each reference score; none where nothing is known.
+
+    :param threshold: mean return that counts as solved
+    """
     rows = []
     task = find_task(env_id)
     if task is not None:

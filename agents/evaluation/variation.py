@@ -13,6 +13,8 @@ import numpy as np
 from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
 from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
+from rl_larnn.agents.reporting.markdown import markdown_table
+from rl_larnn.agents.reporting.reporter import SILENT, Reporter
 from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.settings.values import format_value
 from rl_larnn.envs import find_task
@@ -45,7 +47,7 @@ class Variant:
 
     @property
     def key(self) -> tuple[str, str, float]:
-        """What tells it from others of the same task and argument."""
+        """Identifies it among those of the same task and argument."""
         return self.run, self.fixed, self.value
 
 
@@ -55,13 +57,14 @@ def evaluate_variants(
     values: Sequence[float],
     episodes: int,
     done: Iterable[Variant] = (),
-    tell: Callable[[list[Variant]], None] = lambda _: None,
+    save: Callable[[list[Variant]], None] = lambda _: None,
     env_kwargs: Mapping[str, Any] | None = None,
+    reporter: Reporter = SILENT,
 ) -> list[Variant]:
     """Evaluate every run at every value of an argument of its environment, without any further training.
 
     :param done: variants known already; those of as many episodes are not evaluated again
-    :param tell: called with all variants so far after each new one
+    :param save: called with all variants so far after each new one
     :param env_kwargs: other arguments of the environment, over those of the runs
     :raises UserError: for runs of different environments, or an argument or value that the environment refuses
     """
@@ -76,19 +79,19 @@ def evaluate_variants(
     names = ["/".join(run.folder.resolve().parts[-3:]) for run in runs]
     if len(set(names)) < len(names):
         raise UserError(f"expected each run once, and folders whose last three parts differ, got {', '.join(names)}")
-    for value in dict.fromkeys(values):  # the short ones of all agents first
-        for run, name in zip(runs, names, strict=True):
+    pairs = [(value, run, name) for value in dict.fromkeys(values) for run, name in zip(runs, names, strict=True)]
+    with reporter.progress(len(pairs), "evaluations") as bar:
+        for value, run, name in pairs:
             settings, key = run.settings, (name, fixed, float(value))
             before = next((variant for variant in found if variant.key == key), None)
-            if before is not None and before.episodes == episodes:
-                continue
-            if before is not None:
-                found.remove(before)
-            whole = int(value) if value == int(value) else value
-            result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
-            identity = (settings.env, name, settings.method, settings.seed, argument, float(value), fixed)
-            found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
-            tell(found)
+            if before is None or before.episodes != episodes:
+                found = [variant for variant in found if variant is not before]
+                whole = int(value) if value == int(value) else value
+                result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
+                identity = (settings.env, name, settings.method, settings.seed, argument, float(value), fixed)
+                found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
+                save(found)
+            bar.advance()
     return found
 
 
@@ -113,15 +116,13 @@ def read_variants(path: Path) -> list[Variant]:
 def variants_table(variants: Sequence[Variant]) -> str:
     """Markdown: per memory and value the mean over seeds, and behind it the worst seed."""
     values = sorted({variant.value for variant in variants})
-    means = _by_memory(variants)
-    argument = variants[0].argument
-    lines = [f"| memory | seeds | {' | '.join(f'{argument} {value:,.0f}' for value in values)} |"]
-    lines.append("| --- " * (len(values) + 2) + "|")
-    for memory, by_value in means.items():
+    header = ["memory", "seeds", *(f"{variants[0].argument} {value:,.0f}" for value in values)]
+    rows = []
+    for memory, by_value in _by_memory(variants).items():
         seeds = len({variant.seed for variant in variants if variant.memory == memory})
-        cells = [f"{np.mean(by_value[v]):.3f} ({min(by_value[v]):.3f})" if v in by_value else "" for v in values]
-        lines.append(f"| {memory} | {seeds} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        cells = [f"{np.mean(by_value[v]):.3f} ({min(by_value[v]):.3f})" if v in by_value else None for v in values]
+        rows.append([memory, seeds, *cells])
+    return markdown_table(header, rows, text_columns=None)
 
 
 def draw_variants(path: Path, variants: Sequence[Variant]) -> None:

@@ -27,8 +27,8 @@ def record_video(
     """Record one fresh episode into ``videos/`` of the run folder.
 
     :param seed: of the episode; ``None``: that of the evaluation's first one
-    :param target_return: the return to ask for, if another than in the run
-    :return: the file, under a name that was free
+    :param target_return: the target return, if another than in the run
+    :return: the file, ``episode-1.mp4`` or the first free number
     :raises UserError: if moviepy is missing, or the environment cannot be rendered
     """
     if importlib.util.find_spec("moviepy") is None:

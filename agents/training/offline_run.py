@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings, resolve_offline
 from rl_larnn.agents.runs.folder import CONFIG, RESULT, create_folder, refuse_existing, reopen, training_alone
 from rl_larnn.agents.runs.logs import run_logger
@@ -121,7 +120,7 @@ def _finish(session: OfflineSession) -> OfflineRun:
     save_model(learner.model, folder)
     loaded = load_run(folder, device=run.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, run.eval_episodes)
-    wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, run.eval_episodes)
+    wiped = evaluate(ResetEveryStep(loaded.model), loaded.make_environments, run.eval_episodes)
     result = result_of(session, evaluation, wiped, wall_s)
     write_json(folder / RESULT, result.to_json())
     return OfflineRun(folder, session.settings, result, evaluation)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.evaluation.reset_memory import Amnesic
 from rl_larnn.agents.runs.folder import CONFIG, RESULT, create_folder, refuse_existing, reopen, training_alone
 from rl_larnn.agents.runs.logs import run_logger
 from rl_larnn.agents.runs.progress import Progress
@@ -160,7 +159,7 @@ def _finish(session: Session) -> Run:
         hand_out(best, folder)
     loaded = load_run(folder, device=settings.device)
     evaluation = evaluate(loaded.model, loaded.make_environments, settings.eval_episodes)
-    wiped = evaluate(Amnesic(loaded.model), loaded.make_environments, settings.eval_episodes)
+    wiped = evaluate(ResetEveryStep(loaded.model), loaded.make_environments, settings.eval_episodes)
     result = Result(
         env=settings.env,
         algorithm=settings.algorithm,
