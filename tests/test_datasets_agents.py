@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.behaviours import SavedAgent, load_agent
-from rl_larnn.agents.behaviours import agents as saved
+from rl_larnn.agents.behaviours import saved_agents as saved
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import recipe_for

@@ -14,7 +14,7 @@ import numpy.testing as npt
 import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, read_behaviour
-from rl_larnn.agents.behaviours import assignment as casting
+from rl_larnn.agents.behaviours import level_behaviours as casting
 from rl_larnn.agents.behaviours.recipes import BehaviourRecipe
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset, local_ids, open_dataset

@@ -16,8 +16,8 @@ import numpy as np
 from stable_baselines3.common.utils import set_random_seed
 from tqdm import tqdm
 
-from rl_larnn.agents.behaviours.assignment import Announce, Cast, find_cast
 from rl_larnn.agents.behaviours.config import CollectConfig, Stage, find_stage
+from rl_larnn.agents.behaviours.level_behaviours import Announce, Cast, find_cast
 from rl_larnn.agents.behaviours.training import REFERENCE_EPISODES
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.results import versions

@@ -25,10 +25,10 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from rl_larnn.agents.behaviours.agents import load_agent
 from rl_larnn.agents.behaviours.callbacks import Training, Watch, choose_medium, snapshot
 from rl_larnn.agents.behaviours.checkpoint import keep, pick_up
 from rl_larnn.agents.behaviours.recipes import ALGORITHMS, BehaviourRecipe
+from rl_larnn.agents.behaviours.saved_agents import load_agent
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.results import versions

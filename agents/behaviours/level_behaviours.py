@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rl_larnn.agents.behaviours.agents import load_agent
 from rl_larnn.agents.behaviours.config import SCRIPTED, CollectConfig, Stage
 from rl_larnn.agents.behaviours.recipes import behaviour_recipe
+from rl_larnn.agents.behaviours.saved_agents import load_agent
 from rl_larnn.agents.behaviours.training import EXPERT, MEDIUM, REPLAY, Trained, read_behaviour, train_behaviour
 from rl_larnn.envs.datasets import Behaviour, Dataset, References, open_dataset, random_behaviour, scripted_behaviour
 from rl_larnn.errors import UserError
