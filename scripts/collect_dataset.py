@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, script, typed
-from rl_larnn.agents.behaviours import LEVELS, CollectConfig, Stored, collect_datasets
+from rl_larnn.agents.behaviours import LEVELS, CollectConfig, StoredDataset, collect_datasets
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.values import parse_pairs
 
 
@@ -37,17 +37,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_collection(arguments: argparse.Namespace) -> list[Stored]:
+def run_collection(arguments: argparse.Namespace) -> list[StoredDataset]:
     given = typed(arguments)
-    bar, env_kwargs = not given.pop("no_progress"), parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
-    return collect_datasets(CollectConfig(**given, env_kwargs=env_kwargs, progress_bar=bar), announce)
+    reporter = TerminalReporter(bars=not given.pop("no_progress"))
+    env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
+    return collect_datasets(CollectConfig(**given, env_kwargs=env_kwargs), reporter)
 
 
-def announce(folder: Path, steps: int) -> None:
-    print(f"training a behaviour that sees everything for {steps} steps, once, into {folder}", flush=True)
-
-
-def report(stored: Stored) -> None:
+def report(stored: StoredDataset) -> None:
     dataset = stored.dataset
     returns, references = dataset.returns, dataset.references
     table = Table(title=f"{dataset.name} ({dataset.env_id})", show_header=False)

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.behaviours import CollectConfig, train_behaviour
-from rl_larnn.agents.behaviours import callbacks as watching
-from rl_larnn.agents.behaviours import training as learning
+from rl_larnn.agents.behaviours import CollectConfig, callbacks, train_behaviour
+from rl_larnn.agents.behaviours import folder as behaviour_folder
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES
 from tests.dataset_cases import cartpole
 
@@ -19,8 +18,8 @@ def brief_behaviour(folder: Path) -> Path:
     """A behaviour folder for CartPole, trained for a moment."""
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=4000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "TRIALS", 6)
-        patch.setattr(learning, "REFERENCE_EPISODES", 30)
+        patch.setattr(callbacks, "EVALUATIONS", 6)
+        patch.setattr(behaviour_folder, "REFERENCE_EPISODES", 30)
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, folder)
     return folder
 

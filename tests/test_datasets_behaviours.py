@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.testing as npt
 import pytest
 from filelock import FileLock
-from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.behaviours import callbacks as watching
-from rl_larnn.agents.behaviours import load_agent, read_behaviour, train_behaviour
-from rl_larnn.agents.behaviours import training as learning
+from rl_larnn.agents.behaviours import callbacks, checkpoint, load_agent, read_behaviour, train_behaviour, training
+from rl_larnn.agents.behaviours import folder as behaviour_folder
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES, BehaviourRecipe
+from rl_larnn.agents.reporting.reporter import SILENT
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import References, open_dataset
 from rl_larnn.errors import UserError
@@ -62,52 +64,42 @@ def test_the_replay_is_what_training_saw_up_to_medium(behaviour: Path) -> None:
     assert len({float(episode.observations[0, 0]) for episode in replay.episodes}) == len(replay.episodes)
 
 
-@pytest.mark.parametrize(
-    ("means", "chosen"),
-    [
+def test_medium_is_nearest_to_a_third_when_training_first_gets_there() -> None:
+    for means, chosen in (
         ([10, 20, 45, 90], 2),  # a third of the way from 10 to 100 is 40; the first that got there is nearest
         ([10, 35, 60, 41], 1),  # the one before is nearer than the one that got there, and the last is too late
         ([10, 12, 100], 1),
         ([10, 100, 40], 0),
-        ([10, 20, 30], 2),  # nobody got there
-    ],
-)
-def test_medium_is_nearest_to_a_third_when_training_first_gets_there(means: list[float], chosen: int) -> None:
-    trials = [(100 * i, mean) for i, mean in enumerate(means)]
-    assert watching.choose_medium(trials, 10.0, 100.0) == chosen
+        ([10, 20, 30], 2),  # none got there
+    ):
+        evaluations = [(100 * i, float(mean)) for i, mean in enumerate(means)]
+        assert behaviour_folder.choose_medium(evaluations, 10.0, 100.0) == chosen, means
 
 
-def test_trials_leave_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluations_leave_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 2})
-    trainings = []
-    for trials in (1, 4):
-        monkeypatch.setattr(watching, "TRIALS", trials)
-        (folder := tmp_path / str(trials)).mkdir()
-        trainings.append(learning._train(cartpole, recipe, folder, 0, "cpu", False))
-        assert len(trainings[-1].trials) == trials
-    times = [[end for end, _ in training.tape] for training in trainings]
+    histories = []
+    for number in (1, 4):
+        monkeypatch.setattr(callbacks, "EVALUATIONS", number)
+        (folder := tmp_path / str(number)).mkdir()
+        histories.append(training._train(cartpole, recipe, folder, 0, "cpu", SILENT))
+        assert len(histories[-1].evaluations) == number
+    times = [[end for end, _ in history.episodes] for history in histories]
     assert times[0] == times[1] and len(times[0]) > 10
-    assert_same_episodes(*([episode for _, episode in training.tape] for training in trainings))
+    assert_same_episodes(*([episode for _, episode in history.episodes] for history in histories))
 
 
-@pytest.mark.slow
-def test_off_policy_training_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TRIALS", 2)
-    recipe = BehaviourRecipe("sac", 420, 1, {"learning_starts": 100, "policy_kwargs": {"net_arch": [8]}})
-    training = learning._train(lambda: make("Pendulum-v1"), recipe, tmp_path, 0, "cpu", False)
-    assert [end for end, _ in training.tape] == [200, 400] and [steps for steps, _ in training.trials] == [210, 420]
-    assert all(episode.truncated and len(episode) == 200 for _, episode in training.tape)
-    assert type(load_agent(tmp_path / "420.zip").model) is SAC
+def test_an_algorithm_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot train a behaviour with sac: .*Discrete"):
-        learning._train(cartpole, recipe, tmp_path, 0, "cpu", False)
+        training._train(cartpole, BehaviourRecipe("sac", 420), tmp_path, 0, "cpu", SILENT)
 
 
 def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
     def interrupted(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learning, "random_behaviour", interrupted)
-    monkeypatch.setattr(watching, "TRIALS", 2)
+    monkeypatch.setattr(behaviour_folder, "random_behaviour", interrupted)
+    monkeypatch.setattr(callbacks, "EVALUATIONS", 2)
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
@@ -118,23 +110,23 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
-    monkeypatch.setattr(watching, "TRIALS", 5)
-    monkeypatch.setattr(watching, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 3)
+    monkeypatch.setattr(callbacks, "EVALUATIONS", 5)
+    monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 3)
     tiny = {"policy_kwargs": {"net_arch": [8]}}
     rare = {"learning_starts": 100, "train_freq": 50, "gradient_steps": 1}
     more = rare if algorithm == "sac" else {"n_steps": 100, "batch_size": 100, "n_epochs": 1}
     recipe, folder = BehaviourRecipe(algorithm, 1000, 1, {**tiny, **more}), tmp_path / "new"
-    monkeypatch.setattr(learning, "_references", lambda *_: References(-2000.0, 0.0))
+    monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(-2000.0, 0.0))
     arguments = (lambda: make("Pendulum-v1"), "Pendulum-v1", {}, recipe, folder)
-    original, calls = watching.Watch._try, itertools.count()
+    original, calls = callbacks.EvaluationCallback._evaluate, itertools.count()
 
     def stopped(self: Any) -> None:
         if next(calls) == 3:
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(watching.Watch, "_try", stopped)
+    monkeypatch.setattr(callbacks.EvaluationCallback, "_evaluate", stopped)
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(*arguments)
     assert not folder.exists() and (tmp_path / ".new.part").exists()
@@ -146,14 +138,39 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     assert {path.name for path in folder.iterdir()} == {"behaviour.json", "expert.zip", "medium.zip", "replay"}
     assert trained.record["resumed_at"] == [600]
     assert [steps for steps, _ in trained.record["trials"]] == [200, 400, 600, 800, 1000]
-    assert load_agent(folder / "expert.zip").record["steps"] == trained.record["expert_steps"]
+    record = load_agent(folder / "expert.zip").record
+    assert (record["algorithm_name"], record["steps"]) == (algorithm.upper(), trained.record["expert_steps"])
     assert open_dataset(folder / "replay").steps == trained.record["medium_steps"]  # episodes of 200 steps
 
 
+@pytest.mark.parametrize("module", ["rl_larnn.agents.collecting.watching", "rl_larnn.agents.behaviours.callbacks"])
+def test_a_history_of_an_earlier_revision_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path, module: str
+) -> None:
+    """As it was pickled there: another class in another module, with other attributes."""
+    episodes = open_dataset(behaviour / "replay").episodes[:2]
+    earlier = type("Training", (), {"__module__": module})
+    instance = earlier()
+    instance.__dict__ = {
+        "trials": [(20, 3.5)],
+        "tape": [(9, episodes[0]), (20, episodes[1])],
+        "untimed": [],
+        "resumed_at": [10],
+    }
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, module, SimpleNamespace(Training=earlier))  # type: ignore[arg-type]
+        (tmp_path / "training.pkl").write_bytes(pickle.dumps(instance))
+    history = checkpoint.read_history(tmp_path / "training.pkl")
+    assert set(vars(history)) == {"evaluations", "episodes", "resumed_at"}
+    assert (history.evaluations, history.resumed_at) == ([(20, 3.5)], [10])
+    assert [end for end, _ in history.episodes] == [9, 20]
+    assert_same_episodes([episode for _, episode in history.episodes], list(episodes))
+
+
 def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TRIALS", 2)
-    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 3)
-    monkeypatch.setattr(learning, "_references", lambda *_: References(0.0, 1000.0))
+    monkeypatch.setattr(callbacks, "EVALUATIONS", 2)
+    monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 3)
+    monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(0.0, 1000.0))
     recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
     arguments = (cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
 
@@ -162,19 +179,20 @@ def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monke
 
     for name in ("_save_replay", "write_json"):
         with monkeypatch.context() as patch:
-            patch.setattr(learning, name, stopped)
+            patch.setattr(behaviour_folder, name, stopped)
             with pytest.raises(KeyboardInterrupt):
                 train_behaviour(*arguments)
         assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
-    monkeypatch.setattr(learning, "_build", stopped)  # nothing is trained anew
+    monkeypatch.setattr(training, "_build", stopped)  # nothing is trained anew
     trained = train_behaviour(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["new"] and trained.record["resumed_at"] == []
 
 
 def test_a_behaviour_that_learned_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TRIALS", 1)
-    monkeypatch.setattr(learning, "REFERENCE_EPISODES", 1)
-    monkeypatch.setattr(learning, "_returns", lambda *_: [0.0])
+    monkeypatch.setattr(callbacks, "EVALUATIONS", 1)
+    monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 1)
+    for module in (training, behaviour_folder):
+        monkeypatch.setattr(module, "agent_return", lambda *_, **__: 0.0)
     recipe = BehaviourRecipe("ppo", 128, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
     with pytest.raises(UserError, match="the behaviour learned nothing: it returns 0"):
         train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
@@ -194,8 +212,8 @@ def test_every_recipe_builds() -> None:
         if env_id.endswith("-v5"):
             pytest.importorskip("mujoco")
         env = DummyVecEnv([partial(make, env_id) for _ in range(recipe.n_envs)])
-        described = json.dumps(learning._describe(recipe))
-        model = learning._build(recipe, env, 0, "cpu")
-        assert json.dumps(learning._describe(recipe)) == described
+        described = json.dumps(training._describe(recipe))
+        model = training._build(recipe, env, 0, "cpu")
+        assert json.dumps(training._describe(recipe)) == described
         assert (model.action_space, model.n_envs) == (env.action_space, recipe.n_envs)
         env.close()

@@ -13,14 +13,22 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, read_behaviour
-from rl_larnn.agents.behaviours import level_behaviours as casting
+from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, level_behaviours, read_behaviour
 from rl_larnn.agents.behaviours.recipes import BehaviourRecipe
+from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, load_dataset, local_ids, open_dataset
 from rl_larnn.errors import UserError
 from tests.behaviour_cases import tiny_config
 from tests.dataset_cases import assert_same_episodes
+
+
+class ListReporter(Reporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 @pytest.mark.parametrize("level", ["random", "medium", "medium-replay", "medium-expert", "expert", "mixed"])
@@ -96,16 +104,19 @@ def test_without_an_agent_one_is_trained_once(store: Path, monkeypatch: pytest.M
         shutil.copytree(behaviour, folder)
         return read_behaviour(folder)
 
-    monkeypatch.setattr(casting, "train_behaviour", train_it)
-    asked: list[Any] = []
+    monkeypatch.setattr(level_behaviours, "train_behaviour", train_it)
+    reporter = ListReporter()
     for level in ("medium", "expert"):  # the second finds what the first has left
         config = CollectConfig("CartPole-POMDP", level, steps=100, seed=2, n_timesteps=4000)
-        collect_datasets(config, lambda folder, steps: asked.append((folder, steps)))
+        collect_datasets(config, reporter)
     folder = Path("runs/CartPole-v1/behaviour-ppo-4000-s2")
-    assert trained == [("CartPole-v1", "CartPole-v1", {}, 4000, folder, 2, "cpu", False)]
-    assert asked == [(folder, 4000)] and len(local_ids()) == 4
-    collect_datasets(replace(config, level="random", n_timesteps=100), lambda folder, steps: asked.append(folder))
-    assert asked[1:] == [Path("runs/CartPole-v1/behaviour-ppo-100-s2")]
+    assert trained == [("CartPole-v1", "CartPole-v1", {}, 4000, folder, 2, "cpu", reporter)]
+    assert len(local_ids()) == 4
+    collect_datasets(replace(config, level="random", n_timesteps=100), reporter)
+    assert reporter.messages == [
+        f"training a behaviour that sees everything for 4000 steps, once, into {folder}",
+        "training a behaviour that sees everything for 100 steps, once, into runs/CartPole-v1/behaviour-ppo-100-s2",
+    ]
 
 
 def test_a_scripted_behaviour_is_preferred_and_measured(store: Path) -> None:

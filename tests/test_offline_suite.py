@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig
-from rl_larnn.agents.behaviours.config import find_stage
+from rl_larnn.agents.behaviours.config import find_collection_env
 from rl_larnn.agents.reporting.csv_rows import read_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import offline_run as runner
@@ -63,7 +63,7 @@ def test_every_set_is_what_its_collection_makes(name: str) -> None:
     ids = [one.id for one in sets]
     assert len(set(ids)) == len(ids) and {one.kind for one in sets} == set(KINDS)
     for one in sets:
-        made = find_stage(one.config).dataset_ids(one.config)
+        made = find_collection_env(one.config).dataset_ids(one.config)
         assert one.id in made.values()
         # Of twins the last is what the learner of the masked task sees.
         assert one.kind == ("recall" if len(made) == 1 else "masked" if one.id == list(made.values())[-1] else "plain")

@@ -1,91 +1,73 @@
-"""What is kept of a training: every episode, and now and then the agent, with how well it did in a trial."""
+"""What happens beside the training of a behaviour: its episodes are recorded, its agents evaluated and saved."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file, save_checkpoint
+from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.randomness import restore_generators, save_generators
 from rl_larnn.agents.training.callbacks import CHECKPOINT_SECONDS
 from rl_larnn.envs.datasets import Episode
 
-#: Trials over a training.
-TRIALS = 50
-
-#: How far from random play to the expert medium is.
-MEDIUM_SHARE = 1 / 3
+#: Evaluations over a training.
+EVALUATIONS = 50
 
 
-@dataclass
-class Training:
-    """What is known of a training.
+class RecordingCallback(BaseCallback):
+    """Adds every finished episode to the history of the training, with the step after which it ended."""
 
-    :param trials: steps and mean return of each
-    :param tape: the steps after which each episode ended, and the episode
-    :param resumed_at: the steps after which it was picked up again
-    """
-
-    trials: list[tuple[int, float]] = field(default_factory=list)
-    tape: list[tuple[int, Episode]] = field(default_factory=list)
-    untimed: list[Episode] = field(default_factory=list)
-    resumed_at: list[int] = field(default_factory=list)
-
-
-class Watch(BaseCallback):
-    """Times the recorded episodes, saves and tries the agent now and then, and has the whole training kept."""
-
-    def __init__(
-        self,
-        training: Training,
-        try_agent: Callable[[Path], float],
-        keep: Callable[[BaseAlgorithm], None],
-        folder: Path,
-        total: int,
-        bar: Any,
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.training, self.try_agent, self.keep, self.folder, self.bar = training, try_agent, keep, folder, bar
-        self.every = max(total // TRIALS, 1)
-        self.kept_time = time.monotonic()
+        self.history = TrainingHistory()
+        self._ended: list[Episode] = []
+
+    def add(self, episode: Episode) -> None:
+        """To be called by the environments; the algorithm counts the step only afterwards."""
+        self._ended.append(episode)
 
     def _on_step(self) -> bool:
-        training = self.training
-        training.tape += [(self.num_timesteps, episode) for episode in training.untimed]
-        training.untimed.clear()
-        self.bar.update(self.num_timesteps - self.bar.n)
-        if self.num_timesteps >= (len(training.trials) + 1) * self.every:
-            self._try()
-            if time.monotonic() - self.kept_time >= CHECKPOINT_SECONDS:
-                self.keep(self.model)
-                self.kept_time = time.monotonic()
+        self.history.episodes += [(self.num_timesteps, episode) for episode in self._ended]
+        self._ended.clear()
         return True
 
-    def _try(self) -> None:
-        path = self.folder / snapshot(self.num_timesteps)
+
+class EvaluationCallback(BaseCallback):
+    """Saves and evaluates the agent :data:`EVALUATIONS` times, and now and then saves a checkpoint.
+
+    :param history: of the training; evaluations are added
+    :param evaluate: from the file of an agent to its mean return
+    :param folder: for the agents and the checkpoint
+    :param total: steps of the training
+    """
+
+    def __init__(
+        self, history: TrainingHistory, evaluate: Callable[[Path], float], folder: Path, total: int, bar: Bar
+    ) -> None:
+        super().__init__()
+        self.history, self.evaluate, self.folder, self.bar = history, evaluate, folder, bar
+        self.every = max(total // EVALUATIONS, 1)
+        self._saved_time = time.monotonic()
+
+    def _on_step(self) -> bool:
+        self.bar.reach(self.num_timesteps)
+        if self.num_timesteps >= (len(self.history.evaluations) + 1) * self.every:
+            self._evaluate()
+            if time.monotonic() - self._saved_time >= CHECKPOINT_SECONDS:
+                save_checkpoint(self.folder, self.model, self.history)
+                self._saved_time = time.monotonic()
+        return True
+
+    def _evaluate(self) -> None:
+        path = self.folder / agent_file(self.num_timesteps)
         self.model.save(path)
-        # Loading seeds the generators, and a trial draws from them; training must not notice.
+        # Loading seeds the generators, and an evaluation draws from them; training must not notice.
         generators = save_generators()
-        self.training.trials.append((self.num_timesteps, self.try_agent(path)))
+        mean_return = self.evaluate(path)
         restore_generators(generators)
-        self.bar.set_postfix_str(f"return {self.training.trials[-1][1]:.1f}", refresh=False)
-
-
-def choose_medium(trials: list[tuple[int, float]], random: float, expert: float) -> int:
-    """The number of the trial whose agent is medium: up to the first that got there, the one nearest to its return."""
-    target = random + MEDIUM_SHARE * (expert - random)
-    means = np.array([mean for _, mean in trials])
-    reached = np.flatnonzero(means >= target)
-    until = int(reached[0]) + 1 if len(reached) else len(means)
-    return int(np.abs(means[:until] - target).argmin())
-
-
-def snapshot(steps: int) -> str:
-    """The name of the agent after so many steps, while training."""
-    return f"{steps}.zip"
+        self.history.evaluations.append((self.num_timesteps, mean_return))
+        self.bar.note(f"return {mean_return:.1f}")

@@ -1,4 +1,4 @@
-"""What to collect, and where it happens."""
+"""What to collect, and in which environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rl_larnn.errors import UserError, one_line
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "mixed")
 
-#: What stands for the perfect behaviour that was written down for a task, in the place of a saved agent.
+#: Stands for the scripted behaviour of a task, in place of a saved agent.
 SCRIPTED = "scripted"
 
 DEFAULT_STEPS = 100_000
@@ -28,8 +28,8 @@ class CollectConfig:
 
     :param env: the environment that a learner will see: any Gymnasium id, or one of ours in short (``Hopper-P``)
     :param level: one of :data:`LEVELS`
-    :param agent: who plays: a run folder, a behaviour folder, an archive of Stable-Baselines3, or ``"scripted"``;
-        ``None``: the scripted behaviour of the task if there is one, else a behaviour is trained, once, and kept
+    :param agent: a run folder, a behaviour folder, an archive of Stable-Baselines3, or ``"scripted"``; ``None``: the
+        scripted behaviour of the task if there is one, else a behaviour is trained, once, and kept
     :param expert: the agent that is the expert where ``agent`` is medium, at the levels medium and medium-expert
     :param quality: share of good episodes at the level ``mixed``; ``None``: one half
     :param episodes: whole episodes to collect, or ``None``
@@ -41,7 +41,6 @@ class CollectConfig:
     :param device: of agents
     :param n_timesteps: of the training of a behaviour, if one is trained; ``None``: its recipe's
     :param reference_episodes: behind each of the two reference returns, where they have to be measured; ``None``: 100
-    :param progress_bar: show bars (on a terminal)
     """
 
     env: str
@@ -58,7 +57,6 @@ class CollectConfig:
     device: str = "cpu"
     n_timesteps: int | None = None
     reference_episodes: int | None = None
-    progress_bar: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -78,9 +76,9 @@ class CollectConfig:
             )
         if self.level == "medium-replay" and (self.episodes, self.steps) != (None, None):
             raise UserError("medium-replay is all that was seen in training up to medium: leave out episodes and steps")
-        self._refuse_what_has_no_effect()
+        self._refuse_ineffective()
 
-    def _refuse_what_has_no_effect(self) -> None:
+    def _refuse_ineffective(self) -> None:
         if self.quality is not None and self.level != "mixed":
             raise UserError(f"quality is the share of good episodes at the level mixed, not {self.level}: leave it out")
         if self.n_timesteps is not None and self.agent is not None:
@@ -104,12 +102,13 @@ class CollectConfig:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Where the behaviour plays, and what of it a learner will see.
+class CollectionEnv:
+    """The environment in which a behaviour collects, and the one that a learner will see.
 
     :param env_id: the environment of the learner
-    :param plain_id: the same with everything visible; where nothing is masked, the environment of the learner itself
-    :param mask: from the one to the other, or ``None``
+    :param plain_id: the same with everything visible, where a behaviour acts; equal to ``env_id`` if nothing is masked
+    :param mask: from the latter to the former, or ``None``
+    :param env_kwargs: keyword arguments of both
     """
 
     env_id: str
@@ -128,10 +127,16 @@ class Stage:
             # Any environment's constructor runs here, and each fails in its own way.
             raise UserError(f"cannot make the environment {self.plain_id}: {one_line(error)}") from error
 
-    def dataset_ids(self, config: CollectConfig) -> dict[str, str]:
-        """The dataset of each environment that is stored: the learner's last.
+    def spaces(self) -> tuple[gym.Space, gym.Space]:
+        """Spaces of observations and actions of the environment with everything visible."""
+        env = self.make()
+        env.close()
+        return env.observation_space, env.action_space
 
-        :raises UserError: if the name is none
+    def dataset_ids(self, config: CollectConfig) -> dict[str, str]:
+        """The ids of the datasets by environment, that of the learner last.
+
+        :raises UserError: if the name in the config is not one
         """
         ending = config.name or (f"mixed{round(100 * config.share)}" if config.level == "mixed" else config.level)
         if not re.fullmatch(r"[-_\w]+", ending):
@@ -140,15 +145,18 @@ class Stage:
         return {env_id: f"{self.title(env_id)}/{ending}" for env_id in dict.fromkeys((self.plain_id, self.env_id))}
 
     def title(self, env_id: str, version: bool = False) -> str:
-        """An environment's id with its arguments, by default without its version: the folder of its datasets."""
+        """An environment's id with its arguments, as a part of a path.
+
+        :param version: whether to keep the version
+        """
         plain = env_id.rpartition(":")[2]
         plain = plain if version else re.sub(r"-v\d+$", "", plain)
         arguments = [f"{key}-{value}" for key, value in sorted(self.env_kwargs.items())]
         return re.sub(r"[^-_/\w]", "-", "-".join([plain, *arguments]))
 
 
-def find_stage(config: CollectConfig) -> Stage:
-    """The stage for an environment.
+def find_collection_env(config: CollectConfig) -> CollectionEnv:
+    """The environments of a config.
 
     :raises UserError: if there is no such environment
     """
@@ -159,4 +167,4 @@ def find_stage(config: CollectConfig) -> Stage:
         raise
     except Exception as error:
         raise UserError(f"cannot make the environment {config.env}: {one_line(error)}") from error
-    return Stage(env_id, env_id if mask is None else mask.plain_id, mask, config.env_kwargs)
+    return CollectionEnv(env_id, env_id if mask is None else mask.plain_id, mask, config.env_kwargs)

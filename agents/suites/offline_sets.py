@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rl_larnn.agents.behaviours import CollectConfig, collect_datasets
-from rl_larnn.agents.behaviours.config import find_stage
-from rl_larnn.agents.behaviours.levels import asked
+from rl_larnn.agents.behaviours.config import find_collection_env
+from rl_larnn.agents.behaviours.storing import collection_settings
+from rl_larnn.agents.reporting.reporter import SILENT, TerminalReporter
 from rl_larnn.envs.datasets import local_ids, read_record
 from rl_larnn.errors import UserError, unknown_name
 
@@ -37,7 +38,7 @@ def _twins(env: str, steps: int, updates: int, n_timesteps: int | None = None) -
     for level in ("medium-replay", "medium", "expert"):
         amount, name = (None, level) if level == "medium-replay" else (steps, f"{level}-{steps // 1000}k")
         config = CollectConfig(env, level, steps=amount, name=name, n_timesteps=n_timesteps)
-        *plain, masked = find_stage(config).dataset_ids(config).values()
+        *plain, masked = find_collection_env(config).dataset_ids(config).values()
         found += [OfflineSet(name, "plain", updates, config) for name in plain]
         found.append(OfflineSet(masked, "masked", updates, config))
     return found
@@ -46,7 +47,7 @@ def _twins(env: str, steps: int, updates: int, n_timesteps: int | None = None) -
 def _recall(env: str, updates: int, episodes: int = 1000, **env_kwargs: int) -> OfflineSet:
     """Half of the episodes are played perfectly, half at random."""
     config = CollectConfig(env, "mixed", episodes=episodes, env_kwargs=env_kwargs)
-    (name,) = find_stage(config).dataset_ids(config).values()
+    (name,) = find_collection_env(config).dataset_ids(config).values()
     return OfflineSet(name, "recall", updates, config)
 
 
@@ -100,12 +101,12 @@ def collect_missing(sets: Sequence[OfflineSet], tell: Callable[[str], None], pro
             _refuse_another(one)
         else:
             tell(f"collecting {one.id}")
-            collect_datasets(replace(one.config, progress_bar=progress_bar))
+            collect_datasets(one.config, TerminalReporter() if progress_bar else SILENT)
 
 
 def _refuse_another(one: OfflineSet) -> None:
     """Scores on data that were collected in another way could not be compared."""
-    found, wanted = read_record(one.id).get("asked", {}), asked(one.config)
+    found, wanted = read_record(one.id).get("asked", {}), collection_settings(one.config)
     if other := [f"{key}={found.get(key)}" for key in wanted if found.get(key) != wanted[key]]:
         expected = ", ".join(f"{key}={wanted[key]}" for key in wanted if found.get(key) != wanted[key])
         raise UserError(
