@@ -10,8 +10,10 @@ import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig, callbacks, train_behaviour
 from rl_larnn.agents.behaviours import folder as behaviour_folder
+from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES
-from tests.dataset_cases import cartpole
+
+CARTPOLE, PENDULUM = (CollectionEnv(env_id, env_id) for env_id in ("CartPole-v1", "Pendulum-v1"))
 
 
 def brief_behaviour(folder: Path) -> Path:
@@ -20,7 +22,7 @@ def brief_behaviour(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "EVALUATIONS", 6)
         patch.setattr(behaviour_folder, "REFERENCE_EPISODES", 30)
-        train_behaviour(cartpole, "CartPole-v1", {}, recipe, folder)
+        train_behaviour(CARTPOLE, recipe, folder)
     return folder
 
 

@@ -15,8 +15,7 @@ from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.behaviours import SavedAgent, load_agent
-from rl_larnn.agents.behaviours import saved_agents as saved
+from rl_larnn.agents.behaviours import SavedAgent, load_agent, saved_agents
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import recipe_for
@@ -125,7 +124,7 @@ def test_a_run_s_agent_sees_what_it_was_trained_on(flags: dict[str, Any]) -> Non
     recipe = replace(recipe_for("CartPole-POMDP-v0", cartpole().action_space)[0], **flags)
     trained_on, mask = make_env("CartPole-POMDP-v0", {}, recipe), mask_of("CartPole-POMDP")
     assert mask is not None
-    seen = saved._Wrap(mask.wrap, recipe)(cartpole())
+    seen = saved_agents._wrap(cartpole(), mask.wrap, recipe)
     assert seen.observation_space == trained_on.observation_space
     for seed in range(3):
         observations = [env.reset(seed=seed)[0] for env in (seen, trained_on)]

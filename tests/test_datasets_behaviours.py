@@ -26,6 +26,7 @@ from rl_larnn.agents.reporting.reporter import SILENT
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import References, open_dataset
 from rl_larnn.errors import UserError
+from tests.behaviour_cases import CARTPOLE, PENDULUM
 from tests.dataset_cases import assert_same_episodes, cartpole
 
 
@@ -82,7 +83,7 @@ def test_evaluations_leave_training_alone(tmp_path: Path, monkeypatch: pytest.Mo
     for number in (1, 4):
         monkeypatch.setattr(callbacks, "EVALUATIONS", number)
         (folder := tmp_path / str(number)).mkdir()
-        histories.append(training._train(cartpole, recipe, folder, 0, "cpu", SILENT))
+        histories.append(training._train(CARTPOLE, recipe, folder, 0, "cpu", SILENT))
         assert len(histories[-1].evaluations) == number
     times = [[end for end, _ in history.episodes] for history in histories]
     assert times[0] == times[1] and len(times[0]) > 10
@@ -91,7 +92,7 @@ def test_evaluations_leave_training_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_algorithm_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot train a behaviour with sac: .*Discrete"):
-        training._train(cartpole, BehaviourRecipe("sac", 420), tmp_path, 0, "cpu", SILENT)
+        training._train(CARTPOLE, BehaviourRecipe("sac", 420), tmp_path, 0, "cpu", SILENT)
 
 
 def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
@@ -102,10 +103,10 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(callbacks, "EVALUATIONS", 2)
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
     with pytest.raises(KeyboardInterrupt):
-        train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+        train_behaviour(CARTPOLE, recipe, tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
     with pytest.raises(UserError, match="exists already: pass it with --agent"):
-        train_behaviour(cartpole, "CartPole-v1", {}, recipe, behaviour)
+        train_behaviour(CARTPOLE, recipe, behaviour)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
@@ -118,7 +119,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     more = rare if algorithm == "sac" else {"n_steps": 100, "batch_size": 100, "n_epochs": 1}
     recipe, folder = BehaviourRecipe(algorithm, 1000, 1, {**tiny, **more}), tmp_path / "new"
     monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(-2000.0, 0.0))
-    arguments = (lambda: make("Pendulum-v1"), "Pendulum-v1", {}, recipe, folder)
+    arguments = (PENDULUM, recipe, folder)
     original, calls = callbacks.EvaluationCallback._evaluate, itertools.count()
 
     def stopped(self: Any) -> None:
@@ -172,7 +173,7 @@ def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monke
     monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 3)
     monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(0.0, 1000.0))
     recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
-    arguments = (cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+    arguments = (CARTPOLE, recipe, tmp_path / "new")
 
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -195,14 +196,14 @@ def test_a_behaviour_that_learned_nothing_is_not_kept(tmp_path: Path, monkeypatc
         monkeypatch.setattr(module, "agent_return", lambda *_, **__: 0.0)
     recipe = BehaviourRecipe("ppo", 128, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
     with pytest.raises(UserError, match="the behaviour learned nothing: it returns 0"):
-        train_behaviour(cartpole, "CartPole-v1", {}, recipe, tmp_path / "new")
+        train_behaviour(CARTPOLE, recipe, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_do_not_train_one_behaviour(tmp_path: Path) -> None:
     (tmp_path / ".new.part").mkdir()
     with FileLock(tmp_path / ".new.part/.lock"), pytest.raises(UserError, match="another process is training"):
-        train_behaviour(cartpole, "CartPole-v1", {}, BEHAVIOUR_RECIPES["CartPole-v1"], tmp_path / "new")
+        train_behaviour(CARTPOLE, BEHAVIOUR_RECIPES["CartPole-v1"], tmp_path / "new")
 
 
 def test_every_recipe_builds() -> None:

@@ -14,6 +14,7 @@ import numpy.testing as npt
 import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig, collect_datasets, level_behaviours, read_behaviour
+from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.recipes import BehaviourRecipe
 from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.envs import make
@@ -99,8 +100,8 @@ def test_collection_repeats_with_the_seed(store: Path, behaviour: Path) -> None:
 def test_without_an_agent_one_is_trained_once(store: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
     trained: list[Any] = []
 
-    def train_it(make_env: Any, env_id: str, env_kwargs: Any, recipe: BehaviourRecipe, folder: Path, *rest: Any) -> Any:
-        trained.append((make_env().spec.id, env_id, env_kwargs, recipe.n_timesteps, folder, *rest))
+    def train_it(env: CollectionEnv, recipe: BehaviourRecipe, folder: Path, *rest: Any) -> Any:
+        trained.append((env.plain_id, env.env_kwargs, recipe.n_timesteps, folder, *rest))
         shutil.copytree(behaviour, folder)
         return read_behaviour(folder)
 
@@ -110,7 +111,7 @@ def test_without_an_agent_one_is_trained_once(store: Path, monkeypatch: pytest.M
         config = CollectConfig("CartPole-POMDP", level, steps=100, seed=2, n_timesteps=4000)
         collect_datasets(config, reporter)
     folder = Path("runs/CartPole-v1/behaviour-ppo-4000-s2")
-    assert trained == [("CartPole-v1", "CartPole-v1", {}, 4000, folder, 2, "cpu", reporter)]
+    assert trained == [("CartPole-v1", {}, 4000, folder, 2, "cpu", reporter)]
     assert len(local_ids()) == 4
     collect_datasets(replace(config, level="random", n_timesteps=100), reporter)
     assert reporter.messages == [

@@ -113,8 +113,8 @@ class CollectionEnv:
 
     env_id: str
     plain_id: str
-    mask: Mask | None
-    env_kwargs: Mapping[str, Any]
+    mask: Mask | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> gym.Env:
         """The environment with everything visible.

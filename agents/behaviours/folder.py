@@ -8,15 +8,15 @@ and ``replay/`` (a dataset of the training episodes up to medium).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file
+from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.saved_agents import load_agent
 from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.randomness import derived_seed
@@ -83,7 +83,7 @@ def write_behaviour(
     new: Path,
     agents: Path,
     history: TrainingHistory,
-    make: Callable[[], gym.Env],
+    env: CollectionEnv,
     record: Mapping[str, Any],
     seed: int,
 ) -> None:
@@ -91,16 +91,15 @@ def write_behaviour(
 
     :param new: an empty folder
     :param agents: the folder with the agents that were evaluated
-    :param make: makes the environment
     :param record: what else the record should say
     :raises NoUsableBehaviour: if nothing was learned, or no episode ended before medium
     """
     expert, expert_return = max(history.evaluations, key=lambda evaluation: (evaluation[1], evaluation[0]))
-    references = _measure_references(make, agents / agent_file(expert), seed)
+    references = _measure_references(env, agents / agent_file(expert), seed)
     medium, medium_return = history.evaluations[choose_medium(history.evaluations, *references)]
     shutil.copyfile(agents / agent_file(expert), new / EXPERT)
     shutil.copyfile(agents / agent_file(medium), new / MEDIUM)
-    _save_replay(new / REPLAY, [episode for end, episode in history.episodes if end <= medium], make)
+    _save_replay(new / REPLAY, [episode for end, episode in history.episodes if end <= medium], env)
     achieved = {
         "random": references.minimum,
         "expert": references.maximum,
@@ -129,29 +128,25 @@ def choose_medium(evaluations: Sequence[tuple[int, float]], random: float, exper
     return int(np.abs(means[:until] - target).argmin())
 
 
-def agent_return(make: Callable[[], gym.Env], path: Path, episodes: int, seed: int) -> float:
+def agent_return(env: CollectionEnv, path: Path, episodes: int, seed: int) -> float:
     """Mean return of a saved agent in fresh episodes, with sampled actions as when it collects."""
-    return mean_return(make, load_agent(path).behaviour(make, None, deterministic=False), episodes, seed)
+    return mean_return(env, load_agent(path).behaviour(env.make, None, deterministic=False), episodes, seed)
 
 
-def mean_return(
-    make: Callable[[], gym.Env], behaviour: Behaviour, episodes: int, seed: int, bar: Bar | None = None
-) -> float:
+def mean_return(env: CollectionEnv, behaviour: Behaviour, episodes: int, seed: int, bar: Bar | None = None) -> float:
     """Mean return of a behaviour in fresh episodes.
 
     :param bar: counts the steps
     """
     on_steps = (Bar() if bar is None else bar).advance
-    collected = collect(make, behaviour, Amount(episodes=episodes), seed, on_steps=on_steps)
+    collected = collect(env.make, behaviour, Amount(episodes=episodes), seed, on_steps=on_steps)
     return float(np.mean([episode.total_reward for episode in collected]))
 
 
-def _measure_references(make: Callable[[], gym.Env], expert: Path, seed: int) -> References:
-    env = make()
-    random = random_behaviour(env.action_space, seed)
-    env.close()
-    low = mean_return(make, random, REFERENCE_EPISODES, derived_seed(seed, 4))
-    high = agent_return(make, expert, REFERENCE_EPISODES, derived_seed(seed, 5))
+def _measure_references(env: CollectionEnv, expert: Path, seed: int) -> References:
+    random = random_behaviour(env.spaces()[1], seed)
+    low = mean_return(env, random, REFERENCE_EPISODES, derived_seed(seed, 4))
+    high = agent_return(env, expert, REFERENCE_EPISODES, derived_seed(seed, 5))
     if not high > low:
         raise NoUsableBehaviour(
             f"the behaviour learned nothing: it returns {high:g}, random play {low:g}; train longer"
@@ -159,12 +154,9 @@ def _measure_references(make: Callable[[], gym.Env], expert: Path, seed: int) ->
     return References(low, high)
 
 
-def _save_replay(folder: Path, episodes: list[Episode], make: Callable[[], gym.Env]) -> None:
+def _save_replay(folder: Path, episodes: list[Episode], env: CollectionEnv) -> None:
     if not episodes:
         raise NoUsableBehaviour(
             "no episode of the training had ended when the behaviour was medium; take another --seed"
         )
-    env = make()
-    dataset = Dataset("replay", Columns.of(episodes), env.observation_space, env.action_space)
-    env.close()
-    save_dataset(dataset.check(), folder)
+    save_dataset(Dataset("replay", Columns.of(episodes), *env.spaces()).check(), folder)

@@ -87,7 +87,7 @@ def _trained(config: CollectConfig, env: CollectionEnv, reporter: Reporter) -> T
     if found is not None:
         return found
     reporter.message(f"training a behaviour that sees everything for {recipe.n_timesteps} steps, once, into {folder}")
-    return train_behaviour(env.make, env.plain_id, env.env_kwargs, recipe, folder, config.seed, config.device, reporter)
+    return train_behaviour(env, recipe, folder, config.seed, config.device, reporter)
 
 
 def _from_training(

@@ -54,7 +54,7 @@ def _measure_references(
         seed = derived_seed(config.seed, 7, number)
         set_random_seed(seed)
         with reporter.progress(unit="steps", title="measuring the references") as bar:
-            means.append(mean_return(env.make, behaviour, episodes, seed, bar))
+            means.append(mean_return(env, behaviour, episodes, seed, bar))
     if not means[1] > means[0]:
         raise UserError(f"the expert's mean return, {means[1]:g}, is not above that of random play, {means[0]:g}")
     return References(*means)

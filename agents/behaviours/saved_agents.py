@@ -1,4 +1,4 @@
-"""A saved agent as the behaviour that collects data: one of a run folder, or an archive of Stable-Baselines3."""
+"""Saved agents as behaviours: those of run folders, and archives of Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from rl_larnn.envs.datasets.behaviour import Policy, as_it_is
 from rl_larnn.envs.spaces import same_form
 from rl_larnn.errors import UserError, one_line
 
-#: An archive does not name its algorithm, but its policy: the algorithm by the module of the policy's class.
+#: An archive names its policy, not its algorithm: algorithms by the module of the policy.
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "rl_larnn.policies": RecurrentPPO,
     "sb3_contrib.common.recurrent.policies": sb3_contrib.RecurrentPPO,
@@ -43,11 +44,11 @@ _SHARED = "stable_baselines3.common.policies"
 
 @dataclass(frozen=True)
 class SavedAgent:
-    """An agent, and what it needs to read observations.
+    """An agent with what it needs to read observations.
 
-    :param recipe: whose wrappers it was trained with, or ``None``
+    :param recipe: the recipe whose wrappers it was trained with, or ``None``
     :param normalization: file with the statistics of its observations, or ``None``
-    :param record: plain data that says what it is
+    :param record: plain data about it, for the metadata of datasets
     """
 
     model: BaseAlgorithm
@@ -56,15 +57,15 @@ class SavedAgent:
     record: dict[str, Any]
 
     def behaviour(self, make: Callable[[], gym.Env], mask: Mask | None, deterministic: bool) -> Behaviour:
-        """The agent acting in an environment, seeing all of it or, if that is what it reads, only what a mask shows.
+        """The agent as a behaviour that sees everything or, if that is what it was trained on, what a mask shows.
 
         :param make: makes the environment with everything visible
         :param deterministic: take the likeliest actions; else sample
-        :raises UserError: if it reads something else than what there is to see
+        :raises UserError: if its spaces fit neither
         """
         views = [as_it_is] if mask is None else [as_it_is, mask.wrap]
-        wraps = [_Wrap(view, self.recipe) for view in views]
-        for wrap in wraps:
+        for view in views:
+            wrap = partial(_wrap, view=view, recipe=self.recipe)
             env = wrap(make())
             try:
                 if _readable(self.model.observation_space, env.observation_space):
@@ -93,22 +94,16 @@ class SavedAgent:
         return loaded
 
 
-@dataclass(frozen=True)
-class _Wrap:
-    """What an agent sees: a view of the environment, with what its recipe adds."""
-
-    view: Callable[[gym.Env], gym.Env]
-    recipe: Recipe | None
-
-    def __call__(self, env: gym.Env) -> gym.Env:
-        env = self.view(env)
-        return env if self.recipe is None else as_the_agent_sees_it(env, self.recipe)
+def _wrap(env: gym.Env, view: Callable[[gym.Env], gym.Env], recipe: Recipe | None) -> gym.Env:
+    """A view of the environment, with the wrappers of a recipe."""
+    env = view(env)
+    return env if recipe is None else as_the_agent_sees_it(env, recipe)
 
 
 def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:
-    """Load a run folder's best agent, or an archive saved by Stable-Baselines3, sb3-contrib or this library.
+    """Load the best agent of a run folder, or an archive saved by Stable-Baselines3, sb3-contrib or this library.
 
-    A file ``vecnormalize.pkl`` beside an archive is taken to be its statistics.
+    A file ``vecnormalize.pkl`` beside an archive holds the statistics of its observations.
 
     :raises UserError: if there is no agent, or it is damaged or of an unknown kind
     """
@@ -166,7 +161,7 @@ def _policy(model: BaseAlgorithm, statistics: VecNormalize | None, deterministic
 
 
 def _readable(wanted: spaces.Space, shown: spaces.Space) -> bool:
-    """Whether an agent of one space reads observations of another; Stable-Baselines3 turns images by itself."""
+    """Whether an agent trained on one space can read another; Stable-Baselines3 transposes images itself."""
     if isinstance(wanted, spaces.Dict) and isinstance(shown, spaces.Dict):
         parts = wanted.spaces.keys() == shown.spaces.keys()
         return parts and all(_readable(space, shown.spaces[key]) for key, space in wanted.spaces.items())

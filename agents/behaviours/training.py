@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import set_random_seed
@@ -21,6 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl_larnn.agents.behaviours.callbacks import EvaluationCallback, RecordingCallback
 from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file, load_checkpoint, save_checkpoint
+from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.folder import (
     NoUsableBehaviour,
     TrainedBehaviour,
@@ -43,9 +42,7 @@ EVALUATION_EPISODES = 10
 
 
 def train_behaviour(
-    make: Callable[[], gym.Env],
-    env_id: str,
-    env_kwargs: Mapping[str, Any],
+    env: CollectionEnv,
     recipe: BehaviourRecipe,
     folder: Path,
     seed: int = 0,
@@ -54,9 +51,8 @@ def train_behaviour(
 ) -> TrainedBehaviour:
     """Train an agent and write a behaviour folder, or resume a training that was stopped.
 
-    :param make: makes the environment
-    :param env_id: its id, for the record, with ``env_kwargs``
-    :param folder: to be written
+    :param env: the environment; its mask is not used
+    :param folder: the folder to write
     :raises UserError: if the folder exists, another process trains it, or nothing was learned
     """
     if folder.exists():
@@ -65,9 +61,9 @@ def train_behaviour(
     part.mkdir(parents=True, exist_ok=True)
     with locked(part / ".lock", f"another process is training the behaviour in {part}: wait for it"):
         try:
-            history = _train(make, recipe, part, seed, device, reporter)
-            record = {"env": env_id, "env_kwargs": dict(env_kwargs), "seed": seed, **_describe(recipe)}
-            write = partial(write_behaviour, agents=part, history=history, make=make, record=record, seed=seed)
+            history = _train(env, recipe, part, seed, device, reporter)
+            record = {"env": env.plain_id, "env_kwargs": dict(env.env_kwargs), "seed": seed, **_describe(recipe)}
+            write = partial(write_behaviour, agents=part, history=history, env=env, record=record, seed=seed)
             os.rename(replace_folder(part, "whole", write), folder)
             shutil.rmtree(part)
         except NoUsableBehaviour:
@@ -82,18 +78,18 @@ def train_behaviour(
 
 
 def _train(
-    make: Callable[[], gym.Env], recipe: BehaviourRecipe, folder: Path, seed: int, device: str, reporter: Reporter
+    env: CollectionEnv, recipe: BehaviourRecipe, folder: Path, seed: int, device: str, reporter: Reporter
 ) -> TrainingHistory:
     """Train to the end, from the checkpoint in the folder if there is one."""
     recording = RecordingCallback()
-    env = DummyVecEnv([lambda: Recorder(make(), recording.add) for _ in range(recipe.n_envs)])
+    envs = DummyVecEnv([lambda: Recorder(env.make(), recording.add) for _ in range(recipe.n_envs)])
     try:
         if has_checkpoint(folder):
-            model, recording.history = _resume(recipe, env, folder, seed, device)
+            model, recording.history = _resume(recipe, envs, folder, seed, device)
         else:
-            model = _build(recipe, env, seed, device)
+            model = _build(recipe, envs, seed, device)
         history, total, done = recording.history, recipe.n_timesteps, model.num_timesteps
-        evaluate = partial(agent_return, make, episodes=EVALUATION_EPISODES, seed=derived_seed(seed, 3))
+        evaluate = partial(agent_return, env, episodes=EVALUATION_EPISODES, seed=derived_seed(seed, 3))
         with reporter.progress(total, "steps", done) as bar:
             evaluation = EvaluationCallback(history, evaluate, folder, total, bar)
             if done < total:
@@ -102,15 +98,15 @@ def _train(
     except (ValueError, AssertionError, TypeError) as error:
         raise UserError(f"cannot train a behaviour with {recipe.algorithm}: {one_line(error)}") from error
     finally:
-        env.close()
+        envs.close()
     return history
 
 
 def _resume(
-    recipe: BehaviourRecipe, env: DummyVecEnv, folder: Path, seed: int, device: str
+    recipe: BehaviourRecipe, envs: DummyVecEnv, folder: Path, seed: int, device: str
 ) -> tuple[BaseAlgorithm, TrainingHistory]:
     """The model and the history at the checkpoint; agents that were saved after it are removed."""
-    model, history = load_checkpoint(folder, ALGORITHMS[recipe.algorithm], env, pick_device(device))
+    model, history = load_checkpoint(folder, ALGORITHMS[recipe.algorithm], envs, pick_device(device))
     if model.num_timesteps < recipe.n_timesteps:
         history.resumed_at.append(model.num_timesteps)
     known = {agent_file(steps) for steps, _ in history.evaluations}
@@ -121,21 +117,16 @@ def _resume(
     return model, history
 
 
-def _build(recipe: BehaviourRecipe, env: DummyVecEnv, seed: int, device: str) -> BaseAlgorithm:
-    policy = "CnnPolicy" if is_image_space(env.observation_space) else "MlpPolicy"
+def _build(recipe: BehaviourRecipe, envs: DummyVecEnv, seed: int, device: str) -> BaseAlgorithm:
+    policy = "CnnPolicy" if is_image_space(envs.observation_space) else "MlpPolicy"
     # Algorithms write into the dictionaries that they are given.
     arguments: dict[str, Any] = {
         key: value.schedule() if isinstance(value, Linear) else deepcopy(value)
         for key, value in recipe.arguments.items()
     }
-    return ALGORITHMS[recipe.algorithm](policy, env, seed=seed, device=pick_device(device), **arguments)
+    return ALGORITHMS[recipe.algorithm](policy, envs, seed=seed, device=pick_device(device), **arguments)
 
 
 def _describe(recipe: BehaviourRecipe) -> dict[str, Any]:
     arguments = {key: str(value) if isinstance(value, Linear) else value for key, value in recipe.arguments.items()}
-    return {
-        "algorithm": recipe.algorithm,
-        "n_timesteps": recipe.n_timesteps,
-        "n_envs": recipe.n_envs,
-        "arguments": arguments,
-    }
+    return {**vars(recipe), "arguments": arguments}
