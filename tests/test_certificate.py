@@ -67,11 +67,6 @@ def test_an_agent_without_memory_of_ours_has_none() -> None:
         assert _state_rows(model, env)[0] is remembers
 
 
-def test_too_few_episodes_are_refused() -> None:
-    with pytest.raises(UserError, match="expected at least 11 episodes, fewer say nothing, got 2"):
-        certify(First(), side_by_side(lambda: RecallFirst(6)), episodes=2, search_steps=512)
-
-
 def test_an_agent_learned_off_policy_has_a_ppo_baseline_too() -> None:
     """SAC's entropy coefficient is text, or in another unit."""
     env = make_vec_env("Pendulum-v1", n_envs=2)
@@ -147,6 +142,8 @@ def test_mistakes_are_told() -> None:
     for options in ({"budget_s": 0.0}, {"episodes": 0}, {"search_steps": -1}):
         with pytest.raises(UserError, match="must be positive"):
             certify(Present(), env, **options)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="expected at least 11 episodes, fewer say nothing, got 2"):
+        certify(Present(), env, episodes=2)
     with pytest.raises(UserError, match="nearest names"):
         certify(Present(), "CartPole-POMPD")
     other = Present()

@@ -26,9 +26,10 @@ def around(mean: float, spread: float = 2.0) -> np.ndarray:
     return mean + spread * np.linspace(-1, 1, 32)
 
 
-@pytest.mark.parametrize(
-    ("with_memory", "without", "control", "ceiling", "verdict"),
-    [
+def test_when_an_environment_needs_memory() -> None:
+    random = around(0)
+    for with_memory, without, control, ceiling, verdict in (
+        (90, 20, 90, 100, "needs memory"),
         (90, 20, 90, None, "needs memory"),
         (90, 20, 20, None, "cannot tell"),  # imitation fails even with memory
         (90, 20, None, None, "cannot tell"),  # no control
@@ -36,29 +37,25 @@ def around(mean: float, spread: float = 2.0) -> np.ndarray:
         (20, 20, None, 100, "cannot tell"),  # undertrained: both far below what is possible
         (20, 20, None, None, "cannot tell"),
         (10, 50, None, None, "cannot tell"),
+        (97, 96, None, 100, "does not need memory"),
         (10, 96, None, 100, "does not need memory"),
         (100, 96, 100, 100, "does not need memory"),  # what memory adds is under a tenth
         (100, 88, 100, 100, "needs memory"),
         (None, 50, None, 100, "cannot tell"),
-    ],
-)
-def test_when_an_environment_needs_memory(
-    with_memory: float | None, without: float, control: float | None, ceiling: float | None, verdict: str
-) -> None:
-    random = around(0)
-    methods = [Method("random actions", False, 0.0, random)]
-    methods.append(Method("without", False, without, around(without)))
-    if with_memory is not None:
-        methods.append(Method("with", True, with_memory, around(with_memory)))
-    if control is not None:
-        methods.append(Method("control", True, control, around(control, 1.5), control=True))
-    known = References("toy", ceiling=None if ceiling is None else Bound(ceiling, Known("by construction")))
-    found = environment_verdict(methods, random, known)
-    assert found.verdict == verdict and found.best_without == "without"
-    solved = environment_verdict(methods, random, References("toy", threshold=without - 3))
-    assert solved.verdict == "does not need memory" and "solved from" in solved.reason
-    if ceiling is not None:  # beside it a threshold, which may be half way there, says nothing
-        assert environment_verdict(methods, random, replace(known, threshold=without - 3)) == found
+    ):
+        case = (with_memory, without, control, ceiling)
+        methods = [Method("random actions", False, 0.0, random), Method("without", False, without, around(without))]
+        if with_memory is not None:
+            methods.append(Method("with", True, with_memory, around(with_memory)))
+        if control is not None:
+            methods.append(Method("control", True, control, around(control, 1.5), control=True))
+        known = References("toy", ceiling=None if ceiling is None else Bound(ceiling, Known("by construction")))
+        found = environment_verdict(methods, random, known)
+        assert found.verdict == verdict and found.best_without == "without", case
+        solved = environment_verdict(methods, random, References("toy", threshold=without - 3))
+        assert solved.verdict == "does not need memory" and "solved from" in solved.reason, case
+        if ceiling is not None:  # beside it a threshold, which may be half way there, says nothing
+            assert environment_verdict(methods, random, replace(known, threshold=without - 3)) == found, case
 
 
 def test_the_floor_of_the_table_is_one_more_method_without_memory() -> None:

@@ -66,7 +66,7 @@ def test_normalisation_is_fixed_and_restored() -> None:
 # ---------------------------------------------------------------------- changing a memory
 
 
-@pytest.mark.parametrize("size", [1, 7, 16, 48])
+@pytest.mark.parametrize("size", [7, 48])
 def test_a_window_remembers_so_many_observations(size: int) -> None:
     agent, resetting, state, other = rolling_window(Clock(), size), reset_every(Clock(), size), None, None
     assert agent.size == size
@@ -157,9 +157,8 @@ def test_rows_of_any_state_are_found() -> None:
     assert rows.flat(chosen).tolist() == [[0, 0, 3], [2, 2, 5], [2, 2, 5]] and isinstance(chosen[1], list)
 
 
-@pytest.mark.parametrize(
-    ("skill", "worth", "swapped", "verdict"),
-    [
+def test_whether_an_agent_uses_its_memory() -> None:
+    for *parts, verdict in (
         ((100, 90, 110), (80, 70, 90), (70, 60, 80), "yes"),
         ((100, 90, 110), (80, 70, 90), None, "yes"),
         ((100, 90, 110), (80, 70, 90), (2, -2, 6), "no"),
@@ -168,8 +167,7 @@ def test_rows_of_any_state_are_found() -> None:
         ((100, 90, 110), (1, -4, 6), (50, 40, 60), "cannot tell"),
         ((100, 90, 110), (20, -5, 45), (20, 5, 45), "cannot tell"),
         ((0, 0, 0), (0, 0, 0), (0, 0, 0), "no"),
-    ],
-)
-def test_whether_an_agent_uses_its_memory(skill: Any, worth: Any, swapped: Any, verdict: str) -> None:
-    parts = [None if part is None else Interval(*part, 32) for part in (skill, worth, swapped)]
-    assert memory_verdict(*parts)[0] == verdict  # type: ignore[arg-type]
+    ):
+        skill, worth, swapped = (None if part is None else Interval(*part, 32) for part in parts)
+        assert skill is not None and worth is not None
+        assert memory_verdict(skill, worth, swapped)[0] == verdict, parts

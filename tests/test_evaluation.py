@@ -6,6 +6,7 @@ import builtins
 import importlib.util
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,31 +190,28 @@ class Blank(gym.Env):
         return self.observation_space.sample(), {}
 
 
-@pytest.mark.parametrize(
-    ("space", "keys", "observations"),
-    [
+def test_only_vectors_of_numbers_are_normalised() -> None:
+    for space, keys, observations in (
         (VECTOR, None, True),
         (IMAGE, None, False),
         (gym.spaces.Box(0, 255, (16,), np.uint8), None, False),
         (gym.spaces.Discrete(3), None, False),
         (gym.spaces.Dict(image=IMAGE, speed=VECTOR, floor=gym.spaces.Discrete(2)), ["speed"], True),
         (gym.spaces.Dict(image=IMAGE), None, False),
-    ],
-)
-def test_only_vectors_of_numbers_are_normalised(space: gym.Space, keys: list[str] | None, observations: bool) -> None:
-    env = normalized(DummyVecEnv([lambda: Blank(space)]), Recipe())
-    assert isinstance(env, VecNormalize) and env.norm_obs is observations and env.norm_reward
-    assert getattr(env, "norm_obs_keys", None) == keys
-    plain = normalized(env.venv, Recipe(normalize_observations=False, normalize_rewards=False))
-    assert plain is env.venv
+    ):
+        env = normalized(DummyVecEnv([partial(Blank, space)]), Recipe())
+        assert isinstance(env, VecNormalize) and env.norm_obs is observations and env.norm_reward, space
+        assert getattr(env, "norm_obs_keys", None) == keys, space
+        plain = normalized(env.venv, Recipe(normalize_observations=False, normalize_rewards=False))
+        assert plain is env.venv
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-POMDP-v0", "CartPole-v1"])
-def test_references_come_from_the_task(env_id: str) -> None:
-    rows, task = dict(reference_rows(env_id, 475.0)), find_task(env_id)
+def test_references_come_from_the_task() -> None:
+    rows, task = dict(reference_rows("CartPole-POMDP-v0", 475.0)), find_task("CartPole-POMDP-v0")
     assert rows.pop("solved from") == "475"
-    assert len(rows) == (0 if task is None else 3)
-    assert task is None or float(rows["floor (best without memory)"]) == pytest.approx(task.floor.value, rel=1e-4)
+    assert task is not None and len(rows) == 3
+    assert float(rows["floor (best without memory)"]) == pytest.approx(task.floor.value, rel=1e-4)
+    assert reference_rows("CartPole-v1", 475.0) == [("solved from", "475")]
 
 
 def test_a_video_is_recorded_under_a_free_name(run_folder: Path) -> None:

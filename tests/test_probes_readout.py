@@ -31,11 +31,11 @@ def test_with_noise_a_readout_is_least_squares_on_noisy_copies() -> None:
     torch.testing.assert_close(ridge(features, answers, noise=0.5)(unseen), expected, rtol=0.02, atol=0.01)
 
 
-@pytest.mark.parametrize(("strength", "found"), [(1e-1, True), (1e-5, False)])
-def test_what_is_fainter_than_the_noise_counts_as_lost(strength: float, found: bool) -> None:
+def test_what_is_fainter_than_the_noise_counts_as_lost() -> None:
     loud, answers = random(500, 1), random(500, 1, seed=1)
-    features = torch.cat([loud, loud + strength * answers], dim=1)
-    assert (explained(ridge(features, answers)(features), answers) > 0.9) == found
+    for strength, found in ((1e-1, True), (1e-5, False)):
+        features = torch.cat([loud, loud + strength * answers], dim=1)
+        assert (explained(ridge(features, answers)(features), answers) > 0.9) == found
 
 
 def test_a_constant_feature_is_of_no_use() -> None:

@@ -186,8 +186,14 @@ class Evaluator:
         """Seconds of one step of PPO's training, the first rollout not counted: torch still imports things then."""
         times: list[float] = []
         frames, seed = Frames(self.env.observation_space, 1), self._derived(_COSTS)
-        train_ppo(self.env, frames, 2 * ROLLOUT, seed, on_rollout=lambda: times.append(time.perf_counter()))
-        return (times[-1] - times[0]) / ROLLOUT
+
+        def on_step(*_: Any) -> bool:
+            times.append(time.perf_counter())
+            return True
+
+        train_ppo(self.env, frames, 2 * ROLLOUT, seed, callback=on_step)
+        half = len(times) // 2
+        return (times[-1] - times[half - 1]) / (half * self.env.num_envs)
 
     def _timed(self, agent: PolicyPredictor) -> tuple[Episodes, float]:
         started = time.perf_counter()

@@ -94,12 +94,8 @@ def environment_verdict(methods: list[Method], random: np.ndarray, known: Refere
     )
 
 
-def reaches(returns: np.ndarray, random: np.ndarray, known: References) -> str | None:
-    """Why these returns (E,) are as good as any memory could make them, or None if that is not clear."""
-    return _reaches(Interval.of(returns), random, known)
-
-
-def _reaches(score: Interval, random: np.ndarray, known: References) -> str | None:
+def reaches(score: Interval, random: np.ndarray, known: References) -> str | None:
+    """Why a score is as good as any memory could make it, or None if that is not clear."""
     if known.ceiling is not None:  # beside which a threshold says little: it may be half way there
         top = known.ceiling.value
         if top > random.mean() and score.low >= top - MARGIN * (top - random.mean()):
@@ -118,10 +114,10 @@ def _verdict(
     :param best: the best with memory
     :param controls: what each control is better than ``without``
     """
-    if why := reaches(without.returns, random, known):
+    if why := reaches(Interval.of(without.returns), random, known):
         return NEEDS_NOT, f"{without.name} {why}"
     floor = _floor(known)
-    if floor is not None and (why := _reaches(floor, random, known)):
+    if floor is not None and (why := reaches(floor, random, known)):
         return NEEDS_NOT, f"by the table of tasks, not measured here, the best without memory {why}"
     if best is None:
         return CANNOT_TELL, "no method with memory was there to compare with"

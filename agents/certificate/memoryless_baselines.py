@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_larnn.agents.certificate.certificate import Plan, References
+from rl_larnn.agents.certificate.certificate import Interval, Plan, References
 from rl_larnn.agents.certificate.evaluator import Evaluator, play, student_steps
 from rl_larnn.agents.certificate.interventions import StateRows, reset_every
 from rl_larnn.agents.certificate.memory_need import Method, reaches
@@ -72,7 +72,8 @@ class Comparison:
         self.methods = [Method("random actions", False, float(random.mean()), random), agent]
         for step in self._steps(agent):
             step()
-            if any(not method.has_memory and reaches(method.returns, random, self.known) for method in self.methods):
+            scores = (Interval.of(method.returns) for method in self.methods if not method.has_memory)
+            if any(reaches(score, random, self.known) for score in scores):
                 break
         return self.methods
 

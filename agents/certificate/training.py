@@ -10,16 +10,14 @@ the student acts, and is corrected by the agent, which reads the same episode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.type_aliases import PolicyPredictor
+from stable_baselines3.common.type_aliases import MaybeCallback, PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -59,14 +57,14 @@ def train_ppo(
     steps: int,
     seed: int,
     agent: Any = None,
-    on_rollout: Callable[[], object] = lambda: None,
+    callback: MaybeCallback = None,
 ) -> NormalizedPPO:
     """Train with PPO.
 
     :param env: the agent's environments; they are not closed
     :param steps: environment steps, rounded up to whole rollouts of :data:`ROLLOUT`
     :param agent: a model whose discount and exploration are used, where it has them
-    :param on_rollout: called after each rollout
+    :param callback: of Stable-Baselines3
     """
     env.seed(seed)
     shown = VecNormalize(FlatFrames(env, frames), gamma=getattr(agent, "gamma", 0.99))
@@ -86,21 +84,9 @@ def train_ppo(
         device="cpu",
         **{**known, "gae_lambda": known.get("gae_lambda", 0.95)},
     )
-    model.learn(steps, callback=_AfterRollout(on_rollout))
+    model.learn(steps, callback=callback)
     shown.training = False
     return NormalizedPPO(model, shown)
-
-
-class _AfterRollout(BaseCallback):
-    def __init__(self, on_rollout: Callable[[], object]) -> None:
-        super().__init__()
-        self.on_rollout = on_rollout
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        self.on_rollout()
 
 
 class Student:
