@@ -37,7 +37,7 @@ def same_form(first: gym.Space, second: gym.Space) -> bool:
     return bool(first == second)
 
 
-def shown(space: gym.Space) -> str:
+def describe_space(space: gym.Space) -> str:
     """Describe a space in short: a Box by its lowest and highest bound."""
     if isinstance(space, spaces.Box):
         return f"Box({space.low.min():g}, {space.high.max():g}, {space.shape}, {space.dtype})"

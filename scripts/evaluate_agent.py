@@ -18,7 +18,7 @@ from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.settings.environments import reward_threshold
 from rl_larnn.agents.training.offline_state import data_facts
-from rl_larnn.envs.datasets import References, far_target, normalized_score
+from rl_larnn.envs.datasets import References, normalized_score, target_warning
 from rl_larnn.errors import UserError
 
 
@@ -47,7 +47,7 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
         set_random_seed(run.settings.seed if seed is None else seed)
     facts = data_facts(run.folder)
     target = arguments.target_return
-    if facts is not None and target is not None and (far := far_target("the data", facts.returns, target)):
+    if facts is not None and target is not None and (far := target_warning("the data", facts.returns, target)):
         print(f"warning: {far}", file=sys.stderr)
     make = partial(run.make_environments, seed=seed, target_return=arguments.target_return)
     evaluation = evaluate(run.model, make, arguments.episodes, deterministic)

@@ -243,7 +243,7 @@ def test_other_tasks_have_no_mask() -> None:
 
 
 @pytest.mark.parametrize("env_id", MASKED)
-def test_a_twin_is_what_the_masked_task_shows(env_id: str) -> None:
+def test_a_masked_episode_is_what_the_masked_task_shows(env_id: str) -> None:
     try:
         masked, mask = make(env_id), mask_of(env_id)
     except DependencyNotInstalled as error:
@@ -251,16 +251,17 @@ def test_a_twin_is_what_the_masked_task_shows(env_id: str) -> None:
     assert mask is not None and mask.plain_id == TASKS[env_id].base
     plain = make(mask.plain_id)
     found = collect(lambda: plain, random_behaviour(plain.action_space, 1), Amount(episodes=1), seed=5, n_envs=1)
-    twin = mask.twin(found[0])
+    episode = mask.apply(found[0])
     observation, _ = masked.reset(seed=episode_seed(5, 0))
     seen = [observation]
-    for action in twin.actions:
+    for action in episode.actions:
         observation, *_ = masked.step(action)
         seen.append(observation)
-    npt.assert_array_equal(np.stack(seen[:-1]), twin.observations, strict=True)
-    npt.assert_array_equal(seen[-1], np.asarray(twin.final_observation), strict=True)
+    npt.assert_array_equal(np.stack(seen[:-1]), episode.observations, strict=True)
+    npt.assert_array_equal(seen[-1], np.asarray(episode.final_observation), strict=True)
     assert mask.observation_space == masked.observation_space
     assert isinstance(mask.wrap(make(mask.plain_id)), MaskObservation)
     assert mask.wrap(make(mask.plain_id)).observation_space == masked.observation_space
-    assert twin.rewards is found[0].rewards and len(mask.hidden) + len(mask.visible) == found[0].observations.shape[1]
-    Dataset("twin", Columns.of([twin]), mask.observation_space, plain.action_space)
+    assert episode.rewards is found[0].rewards
+    assert len(mask.hidden) + len(mask.visible) == found[0].observations.shape[1]
+    Dataset("masked", Columns.of([episode]), mask.observation_space, plain.action_space)

@@ -20,10 +20,10 @@ from rl_larnn.envs.datasets import (
     ReturnRange,
     best_episodes,
     check_environment_fits,
-    far_target,
     normalized_score,
     returns_to_go,
     target_range,
+    target_warning,
 )
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
 from tests.dataset_cases import PUSHES, TORQUES, VECTOR, assert_same_episodes, random_dataset, random_episode
@@ -269,10 +269,10 @@ def test_an_environment_has_to_fit() -> None:
 def test_a_far_target_is_told_with_the_range() -> None:
     returns = ReturnRange.of(returning([0, 10], [2, 2]))
     assert returns == (0, 5, 10) and target_range(returns) == (-5.0, 15.0)
-    assert far_target("mine", returns, 15.0) is None and far_target("mine", returns, -5.0) is None
-    warning = far_target("mine", returns, 15.1)
+    assert target_warning("mine", returns, 15.0) is None and target_warning("mine", returns, -5.0) is None
+    warning = target_warning("mine", returns, 15.1)
     assert warning is not None and "target return 15.1" in warning
     assert "of mine, whose episodes return 0 to 10 (mean 5)" in warning
-    assert far_target("mine", returns, -5.1) is not None
+    assert target_warning("mine", returns, -5.1) is not None
     same = ReturnRange.of(returning([500, 500], [2, 2]))
-    assert far_target("mine", same, 540) is None and far_target("mine", same, 560) is not None
+    assert target_warning("mine", same, 540) is None and target_warning("mine", same, 560) is not None

@@ -22,7 +22,7 @@ from rl_larnn.envs.datasets import (
     load_dataset,
     local_ids,
     read_minari,
-    refuse_existing,
+    refuse_taken_id,
     store_minari,
 )
 from tests.dataset_cases import (
@@ -116,10 +116,10 @@ def test_a_dataset_is_never_overwritten(store: Path) -> None:
         store_minari(random_dataset([9]), "test/a-v0")
     assert load_dataset("test/a-v0").steps == 2
     with pytest.raises(DatasetError, match="expected a dataset id with a version, such as test/b-v0, got 'test/b'"):
-        refuse_existing("test/b")
+        refuse_taken_id("test/b")
     for name in ("test/b c-v0", "", "a/../b-v0"):
         with pytest.raises(DatasetError, match="expected a dataset id such as"):
-            refuse_existing(name)
+            refuse_taken_id(name)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -133,7 +133,7 @@ def test_a_dataset_is_whole_or_not_there(store: Path, monkeypatch: pytest.Monkey
     assert [path for path in store.rglob("*") if path.is_file()] == [] and local_ids() == []
     monkeypatch.undo()
     with store_in(store):
-        refuse_existing("test/a-v0")
+        refuse_taken_id("test/a-v0")
 
 
 def test_the_last_observation_has_to_be_known(store: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from rl_larnn.agents.settings.environments import as_the_agent_sees_it, load_nor
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Behaviour, Mask
-from rl_larnn.envs.datasets.behaviour import Policy, as_it_is
+from rl_larnn.envs.datasets.behaviour import Policy, no_wrapper
 from rl_larnn.envs.spaces import same_form
 from rl_larnn.errors import UserError, one_line
 
@@ -63,7 +63,7 @@ class SavedAgent:
         :param deterministic: take the likeliest actions; else sample
         :raises UserError: if its spaces fit neither
         """
-        views = [as_it_is] if mask is None else [as_it_is, mask.wrap]
+        views = [no_wrapper] if mask is None else [no_wrapper, mask.wrap]
         for view in views:
             wrap = partial(_wrap, view=view, recipe=self.recipe)
             env = wrap(make())

@@ -17,7 +17,7 @@ from rl_larnn.envs.datasets import (
     References,
     dataset_folder,
     read_minari,
-    refuse_existing,
+    refuse_taken_id,
     store_minari,
 )
 
@@ -61,12 +61,12 @@ def find_stored_plain(config: CollectConfig, env: CollectionEnv, ids: Mapping[st
     :raises DatasetError: if what is to be stored exists, or the unmasked dataset is of another collection
     """
     plain = ids[env.plain_id]
-    refuse_existing(ids[env.env_id])
+    refuse_taken_id(ids[env.env_id])
     if not dataset_folder(plain).exists():
         return None
     dataset = read_minari(plain)
     if env.mask is None or dataset.metadata.get("asked") != collection_settings(config):
-        refuse_existing(plain)
+        refuse_taken_id(plain)
     return StoredDataset(dataset, dataset_folder(plain))
 
 
@@ -103,7 +103,7 @@ def store_masked(plain: Dataset, ids: Mapping[str, str], env: CollectionEnv, see
     """
     assert env.mask is not None
     masked = plain.with_episodes(
-        [env.mask.twin(episode) for episode in plain.episodes],
+        [env.mask.apply(episode) for episode in plain.episodes],
         name=ids[env.env_id],
         observation_space=env.mask.observation_space,
         env_id=env.env_id,

@@ -23,12 +23,12 @@ from rl_larnn.envs.datasets import (
     DatasetError,
     References,
     ReturnRange,
-    actions_outside,
+    actions_warning,
     best_episodes,
     check_environment_fits,
-    far_target,
     load_cached,
     permanent_name,
+    target_warning,
     with_spaces_of,
 )
 from rl_larnn.envs.spaces import is_vector
@@ -218,8 +218,8 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
         raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
     facts = DataFacts.of(dataset)
     warnings = [
-        None if target is None else far_target(dataset.name, facts.returns, target),
-        actions_outside(dataset, found[1]),
+        None if target is None else target_warning(dataset.name, facts.returns, target),
+        actions_warning(dataset, found[1]),
     ]
     return OfflineSettings(run, permanent_name(dataset.name), plan, facts), [
         warning for warning in warnings if warning is not None

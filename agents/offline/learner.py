@@ -139,6 +139,6 @@ def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.nd
     if scale is not None:
         returns /= np.sqrt(scale.ret_rms.var + scale.epsilon)
     columns = dataset.columns
-    left = (columns.offsets + columns.lengths)[columns.numbers] - np.arange(dataset.steps)
-    returns[~columns.terminated[columns.numbers] & (gamma**left > _MISSING)] = np.nan
+    left = (columns.offsets + columns.lengths)[columns.episode_numbers] - np.arange(dataset.steps)
+    returns[~columns.terminated[columns.episode_numbers] & (gamma**left > _MISSING)] = np.nan
     return returns

@@ -62,7 +62,9 @@ def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: f
     for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
         rows = np.arange(first, min(first + _SLICE, dataset.steps))
         seen = as_seen(
-            windows_of(columns, rows[None], columns.numbers[rows][None], np.ones((1, len(rows)), bool)), dataset, recipe
+            windows_of(columns, rows[None], columns.episode_numbers[rows][None], np.ones((1, len(rows)), bool)),
+            dataset,
+            recipe,
         )
         for statistics, values in _pairs(env, seen):
             statistics.update(values[0].astype(np.float64))

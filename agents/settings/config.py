@@ -18,7 +18,7 @@ from rl_larnn.agents.settings.overrides import apply_settings, fits
 from rl_larnn.agents.settings.recipes import Recipe, recipe_for
 from rl_larnn.agents.settings.values import Linear, format_value, parse_value
 from rl_larnn.envs import resolve_id
-from rl_larnn.envs.spaces import same_form, shown
+from rl_larnn.envs.spaces import describe_space, same_form
 from rl_larnn.errors import UserError, unknown_name
 from rl_larnn.memories import DEFAULT_MEMORY, MEMORIES
 from rl_larnn.memory import Memory
@@ -240,7 +240,7 @@ def _as_in(begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space
         if not same_form(theirs, ours):
             raise UserError(
                 f"the agent of {config.init} doesn't fit {env_id}: it learned {settings.env} with {kind} "
-                f"{shown(theirs)}, got {shown(ours)}; begin with a run on the same spaces"
+                f"{describe_space(theirs)}, got {describe_space(ours)}; begin with a run on the same spaces"
             )
     asked = config.settings.get("normalize_observations", settings.recipe.normalize_observations)
     if asked != settings.recipe.normalize_observations:

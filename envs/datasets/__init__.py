@@ -1,13 +1,13 @@
-"""Datasets for offline learning: episodes and windows of them, readers of Minari and D4RL, a cache, and collection."""
+"""Datasets for offline learning: episodes and windows, readers of file formats, a cache, and collection."""
 
 from rl_larnn.envs.datasets.behaviour import Behaviour, Policy, mixed_behaviour, random_behaviour
 from rl_larnn.envs.datasets.cache import load_cached, open_dataset, save_dataset
 from rl_larnn.envs.datasets.checks import (
     ReturnRange,
-    actions_outside,
+    actions_warning,
     check_environment_fits,
-    far_target,
     target_range,
+    target_warning,
 )
 from rl_larnn.envs.datasets.collecting import Amount, collect, episode_seed
 from rl_larnn.envs.datasets.columns import Columns
@@ -15,7 +15,7 @@ from rl_larnn.envs.datasets.dataset import Dataset, best_episodes
 from rl_larnn.envs.datasets.episode import Episode
 from rl_larnn.envs.datasets.errors import DatasetError
 from rl_larnn.envs.datasets.masking import Mask, mask_of
-from rl_larnn.envs.datasets.minari_store import dataset_folder, local_ids, refuse_existing
+from rl_larnn.envs.datasets.minari_store import dataset_folder, local_ids, refuse_taken_id
 from rl_larnn.envs.datasets.minari_writer import store_minari
 from rl_larnn.envs.datasets.readers import dataset_title, load_dataset, permanent_name
 from rl_larnn.envs.datasets.readers.d4rl import load_d4rl, with_spaces_of
@@ -44,7 +44,7 @@ __all__ = [
     "StreamSampler",
     "WindowSampler",
     "Windows",
-    "actions_outside",
+    "actions_warning",
     "best_episodes",
     "check_environment_fits",
     "collect",
@@ -52,7 +52,6 @@ __all__ = [
     "dataset_title",
     "episode_batches",
     "episode_seed",
-    "far_target",
     "load_cached",
     "load_d4rl",
     "load_dataset",
@@ -65,12 +64,13 @@ __all__ = [
     "random_behaviour",
     "read_minari",
     "read_record",
-    "refuse_existing",
+    "refuse_taken_id",
     "returns_to_go",
     "save_dataset",
     "scripted_behaviour",
     "store_minari",
     "target_range",
+    "target_warning",
     "windows_of",
     "with_spaces_of",
 ]

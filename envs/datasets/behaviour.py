@@ -1,4 +1,4 @@
-"""Who acts while data is collected: a policy, and the wrappers through which it looks at the environment."""
+"""Behaviours collect data: a policy, and the wrappers through which it sees the environment."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,31 +8,31 @@ import gymnasium as gym
 import numpy as np
 
 Policy = Callable[[Any, Any, np.ndarray], tuple[np.ndarray, Any]]
-"""From observations of B environments, the state after the last step (None at first) and episode starts (B,) bool to
-actions (B, ...) and the next state: what the ``predict`` of Stable-Baselines3 does."""
+"""Called like Stable-Baselines3's ``predict``: with observations of B environments, the state after the last step (None
+at first) and episode starts (B,) bool. Returns actions (B, ...) and the next state."""
 
 
-def as_it_is(env: gym.Env) -> gym.Env:
-    """No wrapper."""
+def no_wrapper(env: gym.Env) -> gym.Env:
+    """Return the environment itself."""
     return env
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Who acts.
+    """A policy that collects data.
 
-    :param policy: from what it sees to actions
-    :param wrap: what is put around the environment so that the policy sees what it knows how to read
-    :param record: plain data that says what it is, for the metadata
+    :param policy: chooses the actions
+    :param wrap: adds the wrappers that the policy needs to the environment
+    :param record: plain data that describes the behaviour, for the metadata of the dataset
     """
 
     policy: Policy
-    wrap: Callable[[gym.Env], gym.Env] = as_it_is
+    wrap: Callable[[gym.Env], gym.Env] = no_wrapper
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def random_behaviour(action_space: gym.Space, seed: int = 0) -> Behaviour:
-    """Uniformly random actions."""
+    """Return the behaviour of uniformly random actions."""
     action_space.seed(seed)
 
     def act(observations: Any, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -42,12 +42,12 @@ def random_behaviour(action_space: gym.Space, seed: int = 0) -> Behaviour:
 
 
 def mixed_behaviour(good: Behaviour, action_space: gym.Space, quality: float, seed: int = 0) -> Behaviour:
-    """Each episode is played by ``good`` with a probability, else at random.
+    """Return a behaviour that acts like ``good`` in some episodes and at random in the others.
 
-    :param good: the behaviour in the good episodes
-    :param action_space: of the random ones
-    :param quality: the probability, from 0 to 1
-    :param seed: of everything random
+    :param good: the behaviour of the good episodes
+    :param action_space: where random actions are drawn
+    :param quality: probability that an episode is a good one, from 0 to 1
+    :param seed: seed of the random actions and of the mixture
     :raises ValueError: the probability is outside 0 to 1
     """
     if not 0 <= quality <= 1:

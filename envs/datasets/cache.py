@@ -13,7 +13,7 @@ import numpy as np
 
 from rl_larnn.envs.datasets.columns import Columns
 from rl_larnn.envs.datasets.dataset import Dataset
-from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.errors import DatasetError, import_optional
 from rl_larnn.envs.datasets.readers import Source, find_source
 from rl_larnn.envs.datasets.scores import References
 from rl_larnn.errors import UserError, one_line
@@ -105,7 +105,7 @@ def open_dataset(folder: str | Path, key: Any = None) -> Dataset:
         if text["format"] != _FORMAT or key not in (None, text["key"]):
             raise DatasetError(f"{folder}: the copy is of another source, or of another release")
         columns = Columns(**{name: _column(folder, name) for name in text["columns"]})
-        restore = require("minari.serialization").deserialize_space
+        restore = import_optional("minari.serialization").deserialize_space
         references = text["references"]
         return Dataset(
             columns=columns,
@@ -126,7 +126,7 @@ def _column(folder: Path, name: str) -> np.ndarray:
 
 
 def _describe(dataset: Dataset, key: Any) -> dict[str, Any]:
-    write = require("minari.serialization").serialize_space
+    write = import_optional("minari.serialization").serialize_space
     return {
         "format": _FORMAT,
         "key": key,

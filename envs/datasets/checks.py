@@ -1,4 +1,4 @@
-"""Do an environment and a target return fit a dataset? Asked before training on it."""
+"""Checks, before training, that an environment and a target return fit a dataset."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,22 @@ from gymnasium import spaces
 
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.errors import DatasetError
-from rl_larnn.envs.spaces import same_form, shown
+from rl_larnn.envs.spaces import describe_space, same_form
 
-#: How far beyond the returns of the data a target may be: in widths of their range, and in sizes of their largest.
+#: How far a target may be outside of the returns of the data: in widths of their range, and in sizes of their largest.
 _BEYOND_RANGE, _BEYOND_SIZE = 0.5, 0.1
-#: How far beyond its bounds a number may be by having been rounded.
+#: How far rounding may move a number beyond its bounds.
 _ROUNDING = 1e-4
 
 
 def check_environment_fits(dataset: Dataset, observation_space: gym.Space, action_space: gym.Space, name: str) -> None:
-    """Compares the spaces of an environment, as ``name`` calls it, with those of the data.
+    """Check that the spaces of an environment are those of the data.
 
-    Kinds, shapes and numbers of choices have to agree, and bounds of actions; bounds of observations and the
-    precision of floats do not matter to a learner.
+    Kinds, shapes, numbers of choices and bounds of actions have to agree; bounds of observations and the precision of
+    floats may differ.
 
-    :raises DatasetError: they don't fit; with both spaces
+    :param name: name of the environment, for the message
+    :raises DatasetError: they do not agree; with both spaces
     """
     ours = {"observations": dataset.observation_space, "actions": dataset.action_space}
     theirs = {"observations": observation_space, "actions": action_space}
@@ -30,8 +31,8 @@ def check_environment_fits(dataset: Dataset, observation_space: gym.Space, actio
         if not (same_form(space, theirs[key]) and (key == "observations" or _same_bounds(space, theirs[key]))):
             collected = f", collected on {dataset.env_id}" if dataset.env_id else ""
             raise DatasetError(
-                f"{name} doesn't fit the dataset {dataset.name}{collected}: expected {key} of {shown(space)}, "
-                f"got {shown(theirs[key])}"
+                f"{name} doesn't fit the dataset {dataset.name}{collected}: expected {key} of {describe_space(space)}, "
+                f"got {describe_space(theirs[key])}"
             )
 
 
@@ -44,20 +45,20 @@ class ReturnRange(NamedTuple):
 
     @classmethod
     def of(cls, dataset: Dataset) -> "ReturnRange":
-        """The range of a dataset."""
+        """Return the range of a dataset."""
         returns = dataset.returns
         return cls(float(returns.min()), float(returns.mean()), float(returns.max()))
 
 
 def target_range(returns: ReturnRange) -> tuple[float, float]:
-    """The lowest and the highest target return that the data can be expected to say something about."""
+    """Return the lowest and the highest target return that is not far outside of the data."""
     lowest, _, highest = returns
     margin = max(_BEYOND_RANGE * (highest - lowest), _BEYOND_SIZE * max(abs(lowest), abs(highest)))
     return lowest - margin, highest + margin
 
 
-def far_target(name: str, returns: ReturnRange, target: float) -> str | None:
-    """A warning, with the range of the dataset of that name, if a target return is far outside of it; else None."""
+def target_warning(name: str, returns: ReturnRange, target: float) -> str | None:
+    """Return a warning if a target return is far outside of the returns of the dataset ``name``; else None."""
     lowest, highest = target_range(returns)
     if lowest <= target <= highest:
         return None
@@ -67,8 +68,8 @@ def far_target(name: str, returns: ReturnRange, target: float) -> str | None:
     )
 
 
-def actions_outside(dataset: Dataset, action_space: gym.Space) -> str | None:
-    """A warning if there are actions beyond the bounds of an environment, to which an agent's are cut; else None."""
+def actions_warning(dataset: Dataset, action_space: gym.Space) -> str | None:
+    """Return a warning if actions of the data are outside of the bounds of the environment; else None."""
     actions = dataset.columns.actions
     if not isinstance(action_space, spaces.Box) or actions.shape[1:] != action_space.shape:
         return None
@@ -78,7 +79,7 @@ def actions_outside(dataset: Dataset, action_space: gym.Space) -> str | None:
         return None
     return (
         f"{1 - inside.mean():.1%} of the actions of {dataset.name}, which go from {actions.min():g} to "
-        f"{actions.max():g}, are outside of {shown(action_space)}, to which those of the agent are cut"
+        f"{actions.max():g}, are outside of {describe_space(action_space)}, to which those of the agent are cut"
     )
 
 

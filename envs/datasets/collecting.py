@@ -1,4 +1,4 @@
-"""Plays episodes and keeps them."""
+"""Collects episodes with a behaviour."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from rl_larnn.envs.datasets.recorder import Recorder
 
 @dataclass(frozen=True)
 class Amount:
-    """How much to collect: so many episodes, or whole episodes until there are so many steps.
+    """How much to collect: a number of episodes, or whole episodes up to at least a number of steps.
 
     :raises DatasetError: not exactly one of the two is given, or it is not positive
     """
@@ -32,18 +32,18 @@ class Amount:
             )
 
     def reached(self, episodes: int, steps: int) -> bool:
-        """Whether this is enough."""
+        """Return whether these episodes and steps are enough."""
         return episodes >= self.episodes if self.episodes is not None else steps >= (self.steps or 0)
 
     @property
     def half(self) -> "Amount":
-        """Half of it, rounded up."""
+        """Half of the amount, rounded up."""
         halves = [None if value is None else -(-value // 2) for value in (self.episodes, self.steps)]
         return Amount(*halves)
 
 
 def episode_seed(seed: int, number: int) -> int:
-    """What the environment is reset with for episode ``number`` of a collection with this seed."""
+    """Return the seed of the environment for episode ``number`` of a collection."""
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
@@ -55,18 +55,18 @@ def collect(
     n_envs: int = 10,
     on_steps: Callable[[int], None] = lambda steps: None,
 ) -> list[Episode]:
-    """Plays episodes number 0, 1, ... and returns them in this order, as recorded at the environment itself.
+    """Play episodes 0, 1, ... and return them in this order, recorded inside the wrappers of the behaviour.
 
-    Every episode has a seed of its own (``episode_seed``). So what is collected does not depend on how many run side
-    by side, if the behaviour's actions in one of them don't; and short episodes are not over-represented.
+    Every episode has its own seed (``episode_seed``). So the episodes do not depend on ``n_envs``, unless the policy's
+    actions in one environment depend on the others; and short episodes are not over-represented.
 
     :param make: makes the environment
-    :param behaviour: who acts
+    :param behaviour: chooses the actions
     :param amount: when to stop
-    :param seed: of the environments
-    :param n_envs: environments side by side, which share each call of the policy
-    :param on_steps: called with the number of steps just taken, for a progress bar
-    :raises DatasetError: NaN in what the environment or the behaviour does, or a space that no dataset can hold
+    :param seed: seed from which those of the episodes are derived
+    :param n_envs: number of environments that are stepped together
+    :param on_steps: called with the number of new steps, for a progress bar
+    :raises DatasetError: NaN from the environment or the behaviour, or a space that no dataset can hold
     """
     slots = [_Slot(make(), behaviour) for _ in range(min(n_envs, amount.episodes or n_envs))]
     try:
@@ -80,7 +80,7 @@ def collect(
 
 @dataclass
 class _Slot:
-    """One environment, its recorder, and the number of the episode in it (None: it rests)."""
+    """One environment, its recorder, and the number of its episode (None: it is idle)."""
 
     base: gym.Env
     behaviour: Behaviour

@@ -1,4 +1,4 @@
-"""All steps of a dataset as flat arrays, one episode after the other: what is gathered from and what is cached."""
+"""All steps of a dataset as flat arrays, one episode after the other. The cache stores these arrays."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -18,12 +18,12 @@ class Columns:
 
     :param observations: (N, ...)
     :param actions: (N, ...)
-    :param rewards: (N,) float64, see ``Episode``
+    :param rewards: (N,) float64
     :param lengths: (E,) steps of each episode; they add up to N
-    :param terminated: (E,) see ``Episode``
-    :param truncated: (E,)
-    :param final_observations: (E, ...), or None where they are not known
-    :raises DatasetError: lengths that don't agree
+    :param terminated: (E,) bool, see ``Episode``
+    :param truncated: (E,) bool
+    :param final_observations: (E, ...), or None where they are unknown
+    :raises DatasetError: lengths that do not agree
     """
 
     observations: np.ndarray
@@ -48,7 +48,7 @@ class Columns:
 
     @classmethod
     def of(cls, episodes: Sequence[Episode]) -> "Columns":
-        """The episodes joined. Final observations are kept if all episodes have one.
+        """Join episodes. Final observations are kept if all episodes have one.
 
         :raises DatasetError: there are none, or observations or actions differ in shape or dtype between episodes
         """
@@ -74,8 +74,8 @@ class Columns:
         return np.concatenate([[0], np.cumsum(self.lengths[:-1])]).astype(np.int64)
 
     @cached_property
-    def numbers(self) -> np.ndarray:
-        """(N,) which episode each step belongs to."""
+    def episode_numbers(self) -> np.ndarray:
+        """(N,) the number of the episode of each step."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @cached_property
@@ -85,17 +85,17 @@ class Columns:
 
     @cached_property
     def returns_to_go(self) -> np.ndarray:
-        """(N,) the sum of the rewards of the episode from each step on, its own included."""
+        """(N,) the sum of the rewards from each step to the end of its episode, the step's own included."""
         return np.concatenate([returns_to_go(part) for part in np.split(self.rewards, self.offsets[1:])])
 
     @property
     def names(self) -> list[str]:
-        """The names of the arrays that are there."""
+        """The names of the arrays; without ``final_observations`` where they are unknown."""
         return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
 
 class Episodes(Sequence[Episode]):
-    """The episodes of columns, each made when it is asked for; their arrays are views."""
+    """The episodes of columns, made on access; their arrays are views."""
 
     def __init__(self, columns: Columns, name: str):
         self._columns, self._name = columns, name

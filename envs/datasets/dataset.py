@@ -1,4 +1,4 @@
-"""A dataset: episodes, the spaces they live in, the scale of their returns, and what made them."""
+"""A dataset: episodes, their spaces, the scale of their returns, and metadata."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ SUPPORTED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBina
 class Dataset:
     """Episodes of one environment.
 
-    :param name: the id or path it was loaded by
+    :param name: the id or path of the dataset
     :param columns: all steps; ``episodes`` are views of them
     :param observation_space: Box (images included), Discrete, MultiDiscrete or MultiBinary
     :param action_space: likewise
-    :param references: the returns that count as 0 and as 100, or None where nobody measured them
-    :param env_id: Gymnasium's id of the environment, or None where it is not known
-    :param env_kwargs: what the environment is made with
-    :param metadata: plain data about what made it
+    :param references: the returns that count as 0 and as 100, or None where they are unknown
+    :param env_id: Gymnasium's id of the environment, or None where it is unknown
+    :param env_kwargs: arguments of the environment
+    :param metadata: plain data about the origin of the dataset
     :raises DatasetError: another kind of space, or observations or actions of another shape or kind than their space
     """
 
@@ -63,9 +63,9 @@ class Dataset:
         return self.columns.returns
 
     def normalized_score(self, returns: np.ndarray | float) -> np.ndarray:
-        """Returns on the scale of this dataset: 0 is random play, 100 the expert.
+        """Scale returns to the references of this dataset: 0 is random play, 100 the expert.
 
-        :raises DatasetError: the references are not known
+        :raises DatasetError: the references are unknown
         """
         if self.references is None:
             raise DatasetError(
@@ -75,17 +75,17 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """What datasets of equal lengths, rewards and actions share, and hardly any others."""
+        """Checksum of lengths, rewards and actions."""
         columns, total = self.columns, 0
         for array in (columns.lengths, columns.rewards, columns.actions):
             total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
         return f"{total:08x}"
 
     def check(self) -> "Dataset":
-        """Itself, once every value has been looked at.
+        """Check every value; return the dataset itself.
 
         :raises DatasetError: NaN or infinity, or a choice that does not exist, with the key, the shape and the episode;
-            or references that are no scale
+            or a maximum reference that is not above the minimum
         """
         if self.references is not None and not self.references.maximum > self.references.minimum:
             raise DatasetError(
@@ -100,15 +100,15 @@ class Dataset:
         return self
 
     def with_episodes(self, episodes: Sequence[Episode], **changes: Any) -> "Dataset":
-        """The same with other episodes, and with other attributes as given by ``changes``."""
+        """Return a dataset with other episodes, and with ``changes`` of other attributes."""
         return replace(self, columns=Columns.of(episodes), **changes)
 
 
 def best_episodes(dataset: Dataset, share: float) -> Dataset:
-    """The episodes of highest return, as many as fit into a share of all *steps*; at least one.
+    """Return the episodes of highest return that fit into a share of all *steps*; at least one episode.
 
-    For behaviour cloning on the best tenth. The share is one of steps, as in the Decision Transformer's experiments;
-    where good episodes are long, a tenth of the episodes would be far more than a tenth of the data.
+    For behaviour cloning on the best tenth of the data. The share is one of steps, as in the experiments of Decision
+    Transformer: where good episodes are long, a tenth of the episodes can be much more than a tenth of the data.
 
     :raises DatasetError: the share is not above 0 and at most 1
     """
@@ -121,9 +121,9 @@ def best_episodes(dataset: Dataset, share: float) -> Dataset:
 
 
 def check_supported(space: gym.Space, key: str, name: str) -> None:
-    """Refuses spaces whose values are not one array.
+    """Check that the values of a space are single arrays.
 
-    :raises DatasetError: for such a space
+    :raises DatasetError: they are not
     """
     if not isinstance(space, SUPPORTED):
         raise DatasetError(
@@ -132,15 +132,15 @@ def check_supported(space: gym.Space, key: str, name: str) -> None:
         )
 
 
-def in_dtype_of(space: gym.Space, array: np.ndarray, key: str) -> np.ndarray:
-    """Numbers in the dtype of their space: whole numbers stay whole, floats may lose precision.
+def to_dtype_of(space: gym.Space, array: np.ndarray, key: str) -> np.ndarray:
+    """Convert numbers to the dtype of their space. Floats may lose precision.
 
     :raises DatasetError: fractions where the space has whole numbers
     """
     assert space.dtype is not None
     if array.dtype.kind == "f" and space.dtype.kind != "f":
         raise DatasetError(f"{key}: expected whole numbers of {space}, got {array.dtype} of shape {array.shape}")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
+    with np.errstate(over="ignore"):  # what is too large becomes infinite; the check for finite numbers finds it
         return array.astype(space.dtype, copy=False)
 
 
@@ -155,7 +155,7 @@ def _check_fit(array: np.ndarray, space: gym.Space, key: str, name: str) -> None
 
 
 def _outside(array: np.ndarray, space: gym.Space) -> str:
-    """What is wrong with numbers that stand for choices; nothing about a Box, whose bounds are not always kept."""
+    """Describe the first choice that does not exist, or return ""; also for a Box, since data exceed its bounds."""
     if isinstance(space, spaces.Box):
         return ""
     if isinstance(space, spaces.Discrete):

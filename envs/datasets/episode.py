@@ -1,4 +1,4 @@
-"""An episode: the unit in which experience is stored. Everything else, windows too, is a view of episodes.
+"""An episode is the unit in which experience is stored.
 
 Letters: T steps of an episode, E episodes, N steps of all episodes together.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_larnn.envs.datasets.errors import DatasetError
 
-#: Learners calculate with 32 bits.
+#: Learners use float32.
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -17,16 +17,15 @@ _LARGEST = float(np.finfo(np.float32).max)
 class Episode:
     """One episode of T steps, from a reset to its end.
 
-    There are as many observations as actions, each the one that the action answered, because D4RL's files hold no
-    more for certain. What came after the last action is kept apart, where it is known.
+    There are as many observations as actions, because D4RL's files may lack the observation after the last action.
 
     :param observations: (T, ...) before each action
     :param actions: (T, ...)
-    :param rewards: (T,) float64, whatever they came as: D4RL's are float32, and a sum of them should not depend on that
-    :param terminated: the task ended it: nothing would have followed
-    :param truncated: it was cut off, by a time limit for example. With neither, nobody knows why it ended
-    :param final_observation: (...) after the last action, or None
-    :raises DatasetError: lengths that don't agree, something else than numbers, NaN or infinity; with the key and shape
+    :param rewards: (T,) converted to float64, so that returns do not depend on the dtype of the file
+    :param terminated: the task ended the episode
+    :param truncated: the episode was cut off, for example by a time limit; if both are false, the reason is unknown
+    :param final_observation: (...) after the last action, or None where it is unknown
+    :raises DatasetError: lengths that do not agree, no numbers, NaN or infinity; with the key and the shape
     """
 
     observations: np.ndarray
@@ -38,7 +37,7 @@ class Episode:
 
     def __post_init__(self) -> None:
         for key in ("observations", "actions", "rewards"):
-            object.__setattr__(self, key, numbers(getattr(self, key), key))
+            object.__setattr__(self, key, as_numbers(getattr(self, key), key))
         object.__setattr__(self, "rewards", self.rewards.astype(np.float64, copy=False))
         object.__setattr__(self, "terminated", bool(self.terminated))
         object.__setattr__(self, "truncated", bool(self.truncated))
@@ -65,7 +64,7 @@ class Episode:
                 raise DatasetError(f"{key}: expected shape ({steps}, ...), one row for each reward, got {shape}")
 
     def _check_final(self) -> None:
-        final = numbers(self.final_observation, "final_observation").astype(self.observations.dtype, copy=False)
+        final = as_numbers(self.final_observation, "final_observation").astype(self.observations.dtype, copy=False)
         if final.shape != self.observations.shape[1:]:
             raise DatasetError(
                 f"final_observation: expected shape {self.observations.shape[1:]} like the others, got {final.shape}"
@@ -74,8 +73,8 @@ class Episode:
         object.__setattr__(self, "final_observation", final)
 
 
-def numbers(values: object, key: str) -> np.ndarray:
-    """Values as an array of numbers or truth values.
+def as_numbers(values: object, key: str) -> np.ndarray:
+    """Convert values to an array of numbers or truth values.
 
     :raises DatasetError: they are something else
     """
@@ -89,9 +88,9 @@ def numbers(values: object, key: str) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, key: str) -> None:
-    """Looks for NaN and infinity, and for what becomes infinite in 32 bits.
+    """Check that numbers are finite, also in float32.
 
-    :raises DatasetError: there is one, with the first step at which it is found
+    :raises DatasetError: they are not; with the first step
     """
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))

@@ -1,4 +1,4 @@
-"""What goes wrong with datasets, each told on one line; and the packages that only they need."""
+"""Errors about datasets, and the import of packages that only datasets need."""
 
 import importlib
 from typing import Any
@@ -7,11 +7,11 @@ from rl_larnn.errors import UserError, one_line
 
 
 class DatasetError(UserError):
-    """A dataset that cannot be found, read or used: what was expected, what came, the nearest right thing."""
+    """A dataset that cannot be found, read or used."""
 
 
-def require(module: str) -> Any:
-    """The module ``h5py`` or ``minari``, or a part of them, imported on first use.
+def import_optional(module: str) -> Any:
+    """Import ``h5py``, ``minari`` or a part of them, on first use.
 
     :raises DatasetError: the package is not installed
     """

@@ -1,7 +1,4 @@
-"""Masked twins: the same episodes as a learner sees them from whom a part of the state is hidden.
-
-The behaviour saw everything, so what it did can only be understood by one who infers what is hidden.
-"""
+"""Masked datasets: the behaviour sees the whole state, and a part of it is hidden from the learner."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +15,12 @@ from rl_larnn.envs.wrappers.corruption import MaskObservation
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """How a masked task follows from the task with everything visible.
+    """The difference between a masked task and the environment with everything visible.
 
-    :param plain_id: the environment with everything visible
-    :param visible: (m,) which of its n numbers are shown, in order
-    :param hidden: the others
-    :param observation_space: of the masked task
+    :param plain_id: id of the environment with everything visible
+    :param visible: (m,) indices of the visible ones of its n numbers, in order
+    :param hidden: indices of the hidden ones
+    :param observation_space: space of the masked task
     """
 
     plain_id: str
@@ -32,11 +29,11 @@ class Mask:
     observation_space: spaces.Box
 
     def shown(self, observations: np.ndarray) -> np.ndarray:
-        """What the masked task shows: from (..., n) to (..., m), float32."""
+        """Select the visible numbers: from (..., n) to (..., m), float32."""
         return observations[..., self.visible].astype(np.float32)
 
-    def twin(self, episode: Episode) -> Episode:
-        """The episode, seen through the mask."""
+    def apply(self, episode: Episode) -> Episode:
+        """Mask the observations of an episode."""
         final = episode.final_observation
         return replace(
             episode,
@@ -45,15 +42,15 @@ class Mask:
         )
 
     def wrap(self, env: gym.Env) -> gym.Env:
-        """The plain environment, seen through the mask."""
+        """Mask the observations of an environment."""
         return MaskObservation(env, self.hidden)
 
 
 def mask_of(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Mask | None:
-    """The mask of a task of ours that is a Gymnasium environment with values removed, and nothing else; or None.
+    """Return the mask of a task of ours, or None if the task is more than a Gymnasium environment with hidden values.
 
     :param env_id: any form that ``make`` takes
-    :param env_kwargs: what the environment is made with
+    :param env_kwargs: arguments of the environment
     """
     task = find_task(env_id)
     if task is None or ":" in task.base or not task.wrappers:
@@ -70,7 +67,7 @@ def mask_of(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Mask | 
     size = env.observation_space.shape[0]
     visible = np.arange(size)
     for mask in reversed(masks):
-        # Shown numbers instead of values, it says which it leaves.
+        # Given indices instead of values, the mask returns the indices that it leaves.
         visible = visible[mask.observation(np.arange(len(visible))).astype(int)]
     made.close()
     hidden = tuple(sorted(set(range(size)) - set(visible.tolist())))

@@ -1,4 +1,4 @@
-"""Minari's local store: where it is, what is in it, and the ids by which its datasets go.
+"""Minari's local store of datasets, and their ids.
 
 The store is the folder in ``MINARI_DATASETS_PATH``, else ``~/.minari/datasets``.
 """
@@ -6,31 +6,31 @@ The store is the folder in ``MINARI_DATASETS_PATH``, else ``~/.minari/datasets``
 import warnings
 from pathlib import Path
 
-from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.errors import DatasetError, import_optional
 
 RECORD = "rl_larnn"
-"""In the metadata of a dataset, what this library says of it."""
+"""Key in the metadata of a Minari dataset under which this library keeps its own data."""
 
 
 def local_ids() -> list[str]:
-    """The ids of all local datasets."""
-    minari = require("minari")
+    """Return the ids of all local datasets."""
+    minari = import_optional("minari")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about folders that hold no dataset
         return list(minari.list_local_datasets())
 
 
 def dataset_folder(dataset_id: str) -> Path:
-    """Where the store keeps, or would keep, a dataset."""
-    return Path(require("minari.storage.datasets_root_dir").get_dataset_path(dataset_id))
+    """Return the folder of a dataset in the store, existing or not."""
+    return Path(import_optional("minari.storage.datasets_root_dir").get_dataset_path(dataset_id))
 
 
 def parse_id(dataset_id: str) -> tuple[str | None, str, int | None]:
-    """Namespace, name and version of ``namespace/name-v0``; the first and the last may be missing.
+    """Return namespace, name and version of ``namespace/name-v0``; the first and the last may be missing.
 
     :raises DatasetError: it has another form
     """
-    match = require("minari.dataset.minari_dataset").DATASET_ID_RE.fullmatch(dataset_id)
+    match = import_optional("minari.dataset.minari_dataset").DATASET_ID_RE.fullmatch(dataset_id)
     if match is None:
         raise DatasetError(
             f"expected a dataset id such as CartPole-POMDP/expert-v0 (letters, digits, - and _), got {dataset_id!r}"
@@ -39,10 +39,10 @@ def parse_id(dataset_id: str) -> tuple[str | None, str, int | None]:
     return namespace, name, None if version is None else int(version)
 
 
-def refuse_existing(dataset_id: str) -> None:
-    """Checks that an id can be written to.
+def refuse_taken_id(dataset_id: str) -> None:
+    """Check that an id is complete and free.
 
-    :raises DatasetError: it is none, or something has it already; with the next free one
+    :raises DatasetError: it is not; with the next free id
     """
     namespace, name, version = parse_id(dataset_id)
     if version is None:

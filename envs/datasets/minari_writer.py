@@ -1,7 +1,7 @@
-"""Writer of Minari's datasets: a whole one, or nothing.
+"""Writer of Minari's datasets.
 
-What is written has a record of its own in the metadata, under ``rl_larnn``; everything else is as Minari's own tools
-expect it. Images are kept as they are, where Minari would compress them with loss.
+The metadata of this library are under the key ``rl_larnn``; everything else is as Minari's own tools expect it. Images
+are stored without loss, which is not Minari's default.
 """
 
 import copy
@@ -16,21 +16,21 @@ from gymnasium.envs.registration import EnvSpec
 
 from rl_larnn.envs.datasets.dataset import Dataset
 from rl_larnn.envs.datasets.episode import Episode
-from rl_larnn.envs.datasets.errors import DatasetError, require
-from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, parse_id, refuse_existing
+from rl_larnn.envs.datasets.errors import DatasetError, import_optional
+from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, parse_id, refuse_taken_id
 from rl_larnn.files import creating_folder
 
 
 def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None = None) -> Path:
-    """Writes a dataset under a new id.
+    """Write a dataset under a new id, whole or not at all.
 
-    :param dataset: every episode with its final observation; ``metadata`` should say what made it
+    :param dataset: all episodes need their final observation; ``metadata`` should tell their origin
     :param dataset_id: complete, with its version
-    :param seeds: what the environment was reset with, for each episode
-    :return: The folder it is in
-    :raises DatasetError: the id exists already or is none, or the final observations are not known
+    :param seeds: seed of the environment for each episode
+    :return: the folder of the dataset
+    :raises DatasetError: the id is taken or incomplete, or final observations are unknown
     """
-    refuse_existing(dataset_id)
+    refuse_taken_id(dataset_id)
     if dataset.columns.final_observations is None:
         raise DatasetError(
             f"{dataset.name}: Minari keeps T + 1 observations, but those after the last step are unknown"
@@ -46,7 +46,7 @@ def store_minari(dataset: Dataset, dataset_id: str, seeds: Sequence[int] | None 
 
 
 def _write(dataset: Dataset, dataset_id: str, folder: Path, seeds: Sequence[int] | None) -> None:
-    minari, storages = require("minari"), require("minari.dataset.minari_storage")
+    minari, storages = import_optional("minari"), import_optional("minari.dataset.minari_storage")
     storage = storages.MinariStorage.new(
         folder / "data",
         observation_space=dataset.observation_space,
@@ -64,8 +64,8 @@ def _write(dataset: Dataset, dataset_id: str, folder: Path, seeds: Sequence[int]
 
 
 def _create_namespace(dataset_id: str) -> None:
-    """Minari's own commands want a file beside the datasets of a namespace."""
-    namespace, spaces_of = parse_id(dataset_id)[0], require("minari.namespace")
+    """Write the file that Minari's own commands expect beside the datasets of a namespace."""
+    namespace, spaces_of = parse_id(dataset_id)[0], import_optional("minari.namespace")
     if namespace is not None and namespace not in spaces_of.list_local_namespaces():
         spaces_of.create_namespace(namespace)
 
@@ -73,7 +73,7 @@ def _create_namespace(dataset_id: str) -> None:
 def _buffer(episode: Episode, number: int, seeds: Sequence[int] | None) -> Any:
     assert episode.final_observation is not None
     last = np.arange(len(episode)) == len(episode) - 1
-    return require("minari.data_collector").EpisodeBuffer(
+    return import_optional("minari.data_collector").EpisodeBuffer(
         id=number,
         seed=None if seeds is None else int(seeds[number]),
         observations=np.concatenate([episode.observations, episode.final_observation[None]]),
@@ -85,7 +85,7 @@ def _buffer(episode: Episode, number: int, seeds: Sequence[int] | None) -> Any:
 
 
 def _spec(dataset: Dataset) -> EnvSpec | None:
-    """The environment's spec, made with the dataset's arguments, or None where it cannot be written down."""
+    """Return the spec of the environment with the arguments of the dataset, or None if JSON cannot hold it."""
     if dataset.env_id is None:
         return None
     try:

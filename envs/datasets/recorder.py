@@ -1,4 +1,4 @@
-"""Keeps what happens in an environment as episodes, whoever acts in it and whatever they see of it."""
+"""A wrapper that records episodes."""
 
 from collections.abc import Callable
 from typing import Any, SupportsFloat
@@ -6,20 +6,20 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 
-from rl_larnn.envs.datasets.dataset import check_supported, in_dtype_of
+from rl_larnn.envs.datasets.dataset import check_supported, to_dtype_of
 from rl_larnn.envs.datasets.episode import Episode
 
 OnEpisode = Callable[[Episode], None]
 
 
 class Recorder(gym.Wrapper):
-    """Hands out every finished episode as this wrapper sees it; wrappers around it may show their agent something else.
+    """Records every finished episode of the wrapped environment, before outer wrappers change what the agent sees.
 
-    An episode that is reset before its end is forgotten.
+    An episode that is reset before its end is dropped.
 
     :param env: the environment
     :param on_episode: called with each finished episode, before ``step`` returns
-    :raises DatasetError: observations or actions that no dataset can hold, or NaN among what came
+    :raises DatasetError: spaces that no dataset can hold, or NaN in an episode
     """
 
     def __init__(self, env: gym.Env, on_episode: OnEpisode):
@@ -33,7 +33,7 @@ class Recorder(gym.Wrapper):
 
     @property
     def steps(self) -> int:
-        """Steps of the episode so far."""
+        """Number of steps of the current episode."""
         return len(self._rewards)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -42,7 +42,7 @@ class Recorder(gym.Wrapper):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        self._actions.append(in_dtype_of(self.action_space, np.array(action), "actions"))
+        self._actions.append(to_dtype_of(self.action_space, np.array(action), "actions"))
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._observations.append(self._copy(observation))
         self._rewards.append(float(reward))
@@ -51,8 +51,8 @@ class Recorder(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
     def _copy(self, observation: Any) -> np.ndarray:
-        # Some environments hand out the same array again and again.
-        return in_dtype_of(self.observation_space, np.array(observation), "observations")
+        # Some environments return the same array at every step.
+        return to_dtype_of(self.observation_space, np.array(observation), "observations")
 
     def _episode(self, terminated: bool, truncated: bool) -> Episode:
         seen = np.stack(self._observations)

@@ -1,7 +1,6 @@
-"""Endless batches for learners: windows, whole episodes, or streams of episodes through which a memory is carried.
+"""Endless batches for learners: windows, whole episodes, or streams through which a learner carries its memory.
 
-Each sampler can say where it is (``state``) and go on from there (``restore``), so that a run can be resumed. Letters
-as in windows.py.
+Each sampler can save its ``state`` and ``restore`` it, so that a run can be resumed. Letters as in windows.py.
 """
 
 from typing import Any, Protocol
@@ -14,25 +13,25 @@ from rl_larnn.envs.datasets.windows import Windows, episode_order, gather, whole
 
 
 class Sampler(Protocol):
-    """What hands out batches, always the same ones after the same state."""
+    """A source of batches. Equal states give equal batches."""
 
     def sample(self) -> Windows:
-        """The next batch."""
+        """Return the next batch."""
 
     def state(self) -> dict[str, Any]:
-        """Where it is, as plain data."""
+        """Return the position of the sampler as plain data."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a ``state``."""
+        """Continue from a ``state``."""
 
 
 class WindowSampler:
-    """Draws windows, each step of the dataset being equally likely as the first of a window.
+    """Draws windows; each step of the dataset is equally likely to be the first one.
 
-    :param dataset: what to draw from
+    :param dataset: the dataset
     :param length: K
     :param batch_size: B
-    :param seed: of the draws
+    :param seed: seed of the draws
     :raises DatasetError: a number is not positive
     """
 
@@ -44,28 +43,28 @@ class WindowSampler:
         self._columns = dataset.columns
 
     def sample(self) -> Windows:
-        """The next batch."""
-        return self.at(self._generator.integers(len(self._columns.numbers), size=self.batch_size))
+        """Return the next batch."""
+        return self.at(self._generator.integers(len(self._columns.episode_numbers), size=self.batch_size))
 
     def at(self, first: np.ndarray) -> Windows:
-        """The windows that begin at the given rows (B,) of the dataset, 0 to N - 1."""
-        return gather(self._columns, first, self._columns.numbers[first], self.length)
+        """Return the windows that begin at given rows (B,) of the dataset, 0 to N - 1."""
+        return gather(self._columns, first, self._columns.episode_numbers[first], self.length)
 
     def state(self) -> dict[str, Any]:
-        """Where it is, as plain data."""
+        """Return the position of the sampler as plain data."""
         return {"generator": self._generator.bit_generator.state}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a ``state``."""
         self._generator.bit_generator.state = state["generator"]
 
 
 class EpisodeSampler:
-    """Whole episodes, pass after pass over the dataset, each pass in an order of its own.
+    """Whole episodes, in passes over the dataset, each pass in a new order.
 
-    :param dataset: what to go through
-    :param batch_size: episodes in a batch; the last one of a pass may have fewer
-    :param seed: of the orders
+    :param dataset: the dataset
+    :param batch_size: episodes in a batch; the last batch of a pass may have fewer
+    :param seed: seed of the orders
     :raises DatasetError: the batch size is not positive
     """
 
@@ -78,7 +77,7 @@ class EpisodeSampler:
         return episode_order(self._dataset, self._batch_size, np.random.default_rng((self._seed, self._pass)))
 
     def sample(self) -> Windows:
-        """The next batch."""
+        """Return the next batch."""
         if self._taken == len(self._order):
             self._pass, self._taken = self._pass + 1, 0
             self._order = self._draw()
@@ -86,26 +85,26 @@ class EpisodeSampler:
         return whole_episodes(self._dataset.columns, self._order[self._taken - 1])
 
     def state(self) -> dict[str, Any]:
-        """Where it is, as plain data."""
+        """Return the position of the sampler as plain data."""
         return {"seed": self._seed, "pass": self._pass, "taken": self._taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a ``state``."""
         self._seed, self._pass, self._taken = (int(state[key]) for key in ("seed", "pass", "taken"))
         self._order = self._draw()
 
 
 class StreamSampler:
-    """B streams that play episodes one after the other, K steps of each stream at a time.
+    """B streams of randomly drawn episodes, one after the other; a batch is the next K steps of each stream.
 
-    A learner carries its memory from batch to batch and empties it where ``times`` is 0, as it does when it acts: so it
-    meets memories of any age, with gradients through K steps. Each episode is drawn at random; the first of each
-    stream begins at a random step, so that streams of equal episodes don't run abreast. There is no padding.
+    A learner carries its memory from batch to batch and resets it where ``times`` is 0, as when it acts. So it learns
+    with memories of any age, with gradients through K steps. The first episode of each stream begins at a random step,
+    so that streams of equal episodes are not in step. There is no padding.
 
-    :param dataset: what to play
+    :param dataset: the dataset
     :param length: K
     :param n_streams: B
-    :param seed: of the draws
+    :param seed: seed of the draws
     :raises DatasetError: a number is not positive
     """
 
@@ -116,11 +115,11 @@ class StreamSampler:
         self._columns = dataset.columns
         self._generator = np.random.default_rng(seed)
         row = self._generator.integers(dataset.steps, size=n_streams)
-        self._episodes = self._columns.numbers[row]
+        self._episodes = self._columns.episode_numbers[row]
         self._rows = row  # of the next step of each stream
 
     def sample(self) -> Windows:
-        """The next K steps of each stream."""
+        """Return the next K steps of each stream."""
         rows = np.empty((len(self._rows), self.length), np.int64)
         episodes = np.empty_like(rows)
         ends = self._columns.offsets + self._columns.lengths
@@ -134,7 +133,7 @@ class StreamSampler:
         return windows_of(self._columns, rows, episodes, np.ones(rows.shape, bool))
 
     def state(self) -> dict[str, Any]:
-        """Where it is, as plain data."""
+        """Return the position of the sampler as plain data."""
         return {
             "generator": self._generator.bit_generator.state,
             "episodes": self._episodes.tolist(),
@@ -142,7 +141,7 @@ class StreamSampler:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a ``state``."""
         self._generator.bit_generator.state = state["generator"]
         self._episodes = np.array(state["episodes"], np.int64)
         self._rows = np.array(state["rows"], np.int64)

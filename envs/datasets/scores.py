@@ -1,4 +1,4 @@
-"""Returns: those still to come, the scale that makes tasks comparable, and D4RL's scales.
+"""Returns-to-go, normalized scores, and D4RL's references for them.
 
 Source of the scale and of its numbers: Fu et al., D4RL: Datasets for Deep Data-Driven Reinforcement Learning, 2020.
 """
@@ -21,12 +21,12 @@ class References(NamedTuple):
 
 
 class Locomotion(NamedTuple):
-    """What D4RL's files of one body leave unsaid.
+    """What D4RL's files of one locomotion task do not tell.
 
-    :param references: of all levels and versions
-    :param env_id: the maintained environment that is nearest to the one they were collected in
-    :param env_kwargs: what it is made with
-    :param max_episode_steps: of every episode
+    :param references: references of all levels and versions
+    :param env_id: the maintained environment that is nearest to the one of the data
+    :param env_kwargs: arguments of the environment
+    :param max_episode_steps: step limit of every episode
     """
 
     references: References
@@ -46,16 +46,16 @@ _NAME = re.compile(rf"({'|'.join(D4RL_LOCOMOTION)})-({_LEVELS})(-v[0-2])?")
 
 
 def returns_to_go(rewards: np.ndarray) -> np.ndarray:
-    """For each step the sum of the rewards from it to the end, its own reward included.
+    """Return for each step the sum of the rewards from it to the end, its own reward included.
 
-    :param rewards: (T,) of one episode
+    :param rewards: (T,) rewards of one episode
     :return: (T,) float64; the first is the return of the episode, the last is the last reward
     """
     return np.cumsum(np.asarray(rewards, np.float64)[::-1])[::-1]
 
 
 def normalized_score(returns: np.ndarray | float, minimum: float, maximum: float) -> np.ndarray:
-    """100 (return - minimum) / (maximum - minimum), as papers report it (D4RL's own function omits the 100).
+    """Return 100 (return - minimum) / (maximum - minimum), as papers report it (D4RL's own function omits the 100).
 
     :param returns: undiscounted returns of any shape
     :param minimum: the mean return of random play
@@ -68,6 +68,6 @@ def normalized_score(returns: np.ndarray | float, minimum: float, maximum: float
 
 
 def d4rl_locomotion(name: str) -> Locomotion | None:
-    """What is known of a D4RL set by its name, ``hopper-medium-v2`` as well as ``hopper_medium-v2`` (a file's)."""
+    """Look up a dataset of D4RL by its name, ``hopper-medium-v2``, or by that of its file, ``hopper_medium-v2``."""
     match = _NAME.fullmatch(name.lower().replace("_", "-"))
     return None if match is None else D4RL_LOCOMOTION[match[1]]

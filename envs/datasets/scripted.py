@@ -1,6 +1,6 @@
-"""Perfect behaviours for tasks of recall, written down instead of learnt.
+"""Scripted perfect behaviours for tasks of recall.
 
-Each keeps a list of one memory for each row, and forgets it where an episode starts.
+The state of a behaviour is a list with one memory for each environment, which is reset where an episode starts.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ Remember = Callable[[np.ndarray, Any], tuple[int, Any]]
 
 
 def scripted_behaviour(env: gym.Env) -> Behaviour | None:
-    """The perfect behaviour for an environment, or None where none is known.
+    """Return the perfect behaviour for an environment, or None where there is no script.
 
-    Known are T-Maze, passive and active, with any corridor, and popgym's RepeatFirst and RepeatPrevious as in our
-    table of tasks.
+    There are scripts for T-Maze, passive and active, with any corridor, and for popgym's RepeatFirst and RepeatPrevious
+    as in our table of tasks.
     """
     task: Any = env.unwrapped
     name = type(task).__name__
     if isinstance(task, TMaze):
-        return Behaviour(_row_by_row(_turn_as_told), record={"policy": "scripted", "script": "T-Maze"})
+        return Behaviour(_row_by_row(_tmaze), record={"policy": "scripted", "script": "T-Maze"})
     if name.startswith("RepeatFirst") and _shows_cards(env):
         return Behaviour(_row_by_row(_repeat_first), record={"policy": "scripted", "script": "RepeatFirst"})
     if name.startswith("RepeatPrevious") and _shows_cards(env):
@@ -44,8 +44,8 @@ def _row_by_row(remember: Remember) -> Policy:
     return act
 
 
-def _turn_as_told(seen: np.ndarray, cue: int | None) -> tuple[int, int | None]:
-    """Back until the cue has been seen, then to the junction, and there into its arm."""
+def _tmaze(seen: np.ndarray, cue: int | None) -> tuple[int, int | None]:
+    """Go left until the cue was seen, then right to the junction, and there into the arm of the cue."""
     at_junction, sign = seen
     if not at_junction and sign:
         cue = int(sign)
@@ -60,7 +60,7 @@ def _repeat_first(seen: np.ndarray, first: int | None) -> tuple[int, int]:
 
 
 def _repeat_previous(seen: np.ndarray, cards: tuple[int, ...] | None, k: int) -> tuple[int, tuple[int, ...]]:
-    """The oldest of the last k cards; nothing is asked before there are so many."""
+    """Name the oldest of the last k cards; before there are k, actions do not matter."""
     cards = (*(cards or ()), _suit(seen))[-k:]
     return cards[0], cards
 
@@ -70,5 +70,5 @@ def _suit(seen: np.ndarray) -> int:
 
 
 def _shows_cards(env: gym.Env) -> bool:
-    """Whether the suit comes first in the observation, one-hot, as in our table of tasks."""
+    """Return whether the observation begins with the suit, one-hot, as in our table of tasks."""
     return env.observation_space.shape == (5,)

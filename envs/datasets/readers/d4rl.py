@@ -1,12 +1,12 @@
-"""Reader of D4RL's HDF5 files, given by path.
+"""Reader of D4RL's HDF5 files.
 
 Layout: N steps in ``observations`` (N, ...), ``actions`` (N, ...), ``rewards`` (N,), ``terminals`` (N,) and
 ``timeouts`` (N,), episode after episode; an episode ends where one of the last two is true. Some files also have
 ``next_observations`` (N, ...), some old ones lack the timeouts. All other keys are ignored.
 
 Sources: Farama-Foundation/D4RL (``offline_env.py``, ``collect_data.py``) for the layout; tinkoff-ai/CORL (``dt.py``)
-and takuseno/d3rlpy (``episode_generator.py``), which both drop the unfinished episode at the end of a file, as is done
-here.
+and takuseno/d3rlpy (``episode_generator.py``), which both drop the unfinished episode at the end of a file, as this
+reader does.
 """
 
 from dataclasses import replace
@@ -18,9 +18,9 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_larnn.envs.datasets.columns import Columns
-from rl_larnn.envs.datasets.dataset import Dataset, in_dtype_of
-from rl_larnn.envs.datasets.episode import numbers
-from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.dataset import Dataset, to_dtype_of
+from rl_larnn.envs.datasets.episode import as_numbers
+from rl_larnn.envs.datasets.errors import DatasetError, import_optional
 from rl_larnn.envs.datasets.readers.reader import FileReader
 from rl_larnn.envs.datasets.scores import d4rl_locomotion
 from rl_larnn.errors import one_line
@@ -36,13 +36,14 @@ def load_d4rl(
     action_space: gym.Space | None = None,
     max_episode_steps: int | None = None,
 ) -> Dataset:
-    """Reads a file.
+    """Read a file.
 
-    :param path: the file; of the locomotion tasks, its name says which reference returns apply
-    :param observation_space: None: an unbounded Box of the dtype in the file, or what the numbers in it suggest
-    :param action_space: None: a Box from -1 to 1, unbounded if an action is outside, or Discrete for whole numbers
-    :param max_episode_steps: where episodes are cut if the file has no timeouts; known of the locomotion tasks
-    :raises DatasetError: no such file, no HDF5, a missing key, lengths that don't agree, NaN, no end of an episode
+    :param path: the file; the names of the locomotion tasks tell references and environment
+    :param observation_space: None: an unbounded Box for floats, the smallest space that holds the data otherwise
+    :param action_space: None: a Box from -1 to 1 for floats, unbounded if an action is outside; Discrete or
+        MultiDiscrete for whole numbers
+    :param max_episode_steps: where to cut episodes if the file has no timeouts; known for the locomotion tasks
+    :raises DatasetError: no such file, no HDF5, a missing key, lengths that do not agree, NaN, no end of an episode
     """
     path = Path(path)
     known = d4rl_locomotion(path.stem)
@@ -56,11 +57,11 @@ def load_d4rl(
     whole = int(ends[-1]) + 1
     observation_space = observation_space or _observation_space(path, raw["observations"])
     action_space = action_space or _action_space(path, raw["actions"])
-    seen = in_dtype_of(observation_space, raw["observations"], f"{path}: observations")
+    seen = to_dtype_of(observation_space, raw["observations"], f"{path}: observations")
     following = raw.get("next_observations")
     columns = Columns(
         observations=seen[:whole],
-        actions=in_dtype_of(action_space, raw["actions"], f"{path}: actions")[:whole],
+        actions=to_dtype_of(action_space, raw["actions"], f"{path}: actions")[:whole],
         rewards=raw["rewards"][:whole],
         lengths=np.diff(ends, prepend=-1),
         terminated=terminals[ends],
@@ -95,16 +96,16 @@ class D4rlReader(FileReader):
 
 
 def step_limit(path: str | Path, max_episode_steps: int | None = None) -> int | None:
-    """Where episodes are cut if the file has no timeouts: as said, or as known of the locomotion tasks."""
+    """Return where to cut episodes if the file has no timeouts: as given, or as known for the locomotion tasks."""
     known = d4rl_locomotion(Path(path).stem)
     return max_episode_steps or (None if known is None else known.max_episode_steps)
 
 
 def with_spaces_of(dataset: Dataset, observation_space: gym.Space, action_space: gym.Space) -> Dataset:
-    """The same data under the spaces of an environment, as far as the numbers fit them.
+    """Return the dataset with the spaces of an environment, where the data of a D4RL file fit them.
 
-    A file of D4RL names no spaces: bounds, and how many choices there are, can only be guessed from what was seen.
-    Other datasets are left as they are.
+    D4RL's files do not tell spaces: bounds and numbers of choices are guessed from the data. Datasets of other formats
+    do not change.
     """
     if dataset.metadata.get("format") != _FORMAT:
         return dataset
@@ -131,8 +132,8 @@ def _bounded(guess: gym.Space, wanted: gym.Space) -> gym.Space:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of the file, in shapes that agree."""
-    h5py = require("h5py")
+    """Read the arrays of a file and check that their shapes agree."""
+    h5py = import_optional("h5py")
     if not path.is_file():
         raise DatasetError(f"{path}: no such file; expected an HDF5 file with {_LAYOUT}")
     try:
@@ -153,11 +154,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _array(path: Path, file: Any, key: str) -> np.ndarray:
     try:
-        array = numbers(file[key][()], key)
+        array = as_numbers(file[key][()], key)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
     if key in ("rewards", "terminals", "timeouts"):
-        # Some files keep columns of width one.
+        # Some files store columns of width one.
         return array[:, 0] if array.shape[1:] == (1,) else array
     return array[:, None] if array.ndim == 1 and array.dtype.kind == "f" else array
 
@@ -184,18 +185,18 @@ def _flags(path: Path, raw: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _timeouts(path: Path, raw: dict[str, np.ndarray], limit: int | None) -> np.ndarray:
-    """The timeouts of the file, or in an old file those that follow from the longest possible episode."""
+    """Return the timeouts of a file; in an old file, those that follow from the step limit."""
     if "timeouts" in raw:
         return _flags(path, raw, "timeouts")
     if limit is None:
         raise DatasetError(
-            f"{path}: missing key timeouts (N,): without it episodes can only be told apart by their longest length; "
+            f"{path}: missing key timeouts (N,): without it, only a limit of steps can tell where episodes end; "
             "name an environment with a limit of steps (--env), or pass max_episode_steps"
         )
     terminals, timeouts = _flags(path, raw, "terminals"), np.zeros(len(raw["rewards"]), bool)
     start = 0
     for end in [*np.flatnonzero(terminals), len(timeouts)]:
-        # The last step of full length counts as cut off unless the task ended there by itself.
+        # The last step before the limit counts as truncated, unless the task terminated there.
         timeouts[start + limit - 1 : end : limit] = True
         start = int(end) + 1
     return timeouts
@@ -217,8 +218,8 @@ def _action_space(path: Path, array: np.ndarray) -> gym.Space:
 
 
 def _choices(path: Path, key: str, array: np.ndarray) -> gym.Space:
-    """Whole numbers from 0 up: Discrete for one at a time, MultiDiscrete for several."""
+    """Return the space of whole numbers from 0: Discrete for one number at a step, MultiDiscrete for several."""
     highest = array.max(0)
-    if np.min(highest) < 0:  # where only some are, the step is told when the data are checked
+    if np.min(highest) < 0:  # where only some are negative, the check of the data finds the step
         raise DatasetError(f"{path}: {key}: expected whole numbers from 0 up, got at most {np.min(highest)}")
     return spaces.Discrete(int(highest) + 1) if array.ndim == 1 else spaces.MultiDiscrete(highest.astype(np.int64) + 1)

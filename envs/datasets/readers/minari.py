@@ -1,4 +1,4 @@
-"""Reader of Minari's datasets, those of others and those of our own."""
+"""Reader of datasets in Minari's local store."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from rl_larnn.envs.datasets.columns import Columns
-from rl_larnn.envs.datasets.dataset import Dataset, check_supported, in_dtype_of
-from rl_larnn.envs.datasets.episode import Episode, numbers
-from rl_larnn.envs.datasets.errors import DatasetError, require
+from rl_larnn.envs.datasets.dataset import Dataset, check_supported, to_dtype_of
+from rl_larnn.envs.datasets.episode import Episode, as_numbers
+from rl_larnn.envs.datasets.errors import DatasetError, import_optional
 from rl_larnn.envs.datasets.minari_store import RECORD, dataset_folder, local_ids, parse_id
 from rl_larnn.envs.datasets.readers.reader import Source
 from rl_larnn.envs.datasets.scores import References, d4rl_locomotion
@@ -94,12 +94,11 @@ def _is_environment(name: str) -> bool:
 
 
 def read_minari(dataset_id: str, download: bool = False) -> Dataset:
-    """Reads a dataset, from the local store if it is there.
+    """Read a dataset from the local store.
 
     :param dataset_id: complete, with its version
-    :param download: fetch it if it is not there
-    :raises DatasetError: it is not there, cannot be fetched, or is damaged; with the episode and what was expected of
-        it
+    :param download: fetch the dataset if it is missing
+    :raises DatasetError: it is missing, cannot be fetched, or is damaged; with the episode and what was expected
     """
     source = _open(dataset_id, download)
     for key, space in (("observations", source.observation_space), ("actions", source.action_space)):
@@ -128,7 +127,7 @@ def read_minari(dataset_id: str, download: bool = False) -> Dataset:
 
 
 def _arguments(spec: EnvSpec) -> dict[str, Any]:
-    """What an environment was made with, its limit of steps included where that is not the registered one."""
+    """Return the arguments of an environment, with its step limit where that is not the registered one."""
     registered = gym.registry.get(spec.id)
     if registered is None or registered.max_episode_steps == spec.max_episode_steps:
         return dict(spec.kwargs)
@@ -136,19 +135,19 @@ def _arguments(spec: EnvSpec) -> dict[str, Any]:
 
 
 def read_record(dataset_id: str) -> dict[str, Any]:
-    """What this library has written about a local dataset; nothing about those of others.
+    """Return the metadata of this library for a local dataset; an empty dict if another program wrote it.
 
-    :raises DatasetError: it is not there, or damaged
+    :raises DatasetError: the dataset is missing or damaged
     """
     return dict(_open(dataset_id, download=False).storage.metadata.get(RECORD, {}))
 
 
 def _open(dataset_id: str, download: bool) -> Any:
-    minari = require("minari")
+    minari = import_optional("minari")
     try:
         return minari.load_dataset(dataset_id, download=download)
     except Exception as error:
-        # Damaged metadata fails in as many ways as JSON, spaces and specs know; so does a download.
+        # Damaged metadata and downloads fail with many kinds of errors: of JSON, spaces, specs, the network.
         here = dataset_folder(dataset_id).exists()
         expected = "read the metadata of" if here else "download" if download else "find"
         raise DatasetError(f"cannot {expected} the dataset {dataset_id}: {one_line(error)}") from error
@@ -167,19 +166,19 @@ def _episodes(source: Any) -> Iterator[Episode]:
 
 
 def _episode(data: Any, observation_space: gym.Space, action_space: gym.Space) -> Episode:
-    rewards = numbers(data.rewards, "rewards")
+    rewards = as_numbers(data.rewards, "rewards")
     if rewards.ndim != 1 or len(rewards) == 0:
         raise DatasetError(f"rewards: expected shape (T,) with at least one step, got {rewards.shape}")
-    seen = in_dtype_of(observation_space, numbers(data.observations, "observations"), "observations")
+    seen = to_dtype_of(observation_space, as_numbers(data.observations, "observations"), "observations")
     if len(seen) != len(rewards) + 1:
         expected = f"({len(rewards) + 1}, ...), one more than there are rewards"
         raise DatasetError(f"observations: expected shape {expected}, got {seen.shape}")
-    ends = {key: numbers(getattr(data, key), key) for key in ("terminations", "truncations")}
+    ends = {key: as_numbers(getattr(data, key), key) for key in ("terminations", "truncations")}
     for key, flags in ends.items():
         if flags.shape != rewards.shape:
             raise DatasetError(f"{key}: expected shape {rewards.shape} like the rewards, got {flags.shape}")
         if flags[:-1].any():
             step = int(np.flatnonzero(flags)[0])
             raise DatasetError(f"{key}: expected true at most at the last of {len(flags)} steps, got it at step {step}")
-    actions = in_dtype_of(action_space, numbers(data.actions, "actions"), "actions")
+    actions = to_dtype_of(action_space, as_numbers(data.actions, "actions"), "actions")
     return Episode(seen[:-1], actions, rewards, ends["terminations"][-1], ends["truncations"][-1], seen[-1])
