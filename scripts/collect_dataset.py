@@ -58,7 +58,7 @@ def report(stored: StoredDataset) -> None:
     print(f"stored in {stored.folder}")
 
 
-@script(goes_on=True)
+@script(resumable=True)
 def main() -> None:
     all_stored = run_collection(parse_arguments())
     for stored in all_stored:

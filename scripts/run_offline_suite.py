@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@script(goes_on=True)
+@script(resumable=True)
 def main() -> int:
     arguments = parse_arguments()
     sets = offline_suite(arguments.suite, arguments.only)

@@ -1,4 +1,4 @@
-"""How every script reads its arguments, tells mistakes and ends."""
+"""How every script reads its arguments, reports mistakes and ends."""
 
 from __future__ import annotations
 
@@ -31,19 +31,13 @@ def command_line(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_wrong_option_is_told_on_one_line(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, err = caller(name, monkeypatch, capsys)("--colour")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("error: ") and err.endswith("; see --help\n")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_help_begins_with_what_the_script_does(
+def test_every_script_has_help_and_reports_a_wrong_option_on_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = caller(name, monkeypatch, capsys)
+    status, out, err = run("--colour")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ") and err.endswith("; see --help\n")
     with pytest.raises(SystemExit) as stop:
         run("--help")
     assert stop.value.code == 0 and capsys.readouterr().out.startswith(f"usage: {name}.py")
@@ -78,9 +72,10 @@ def raising(error: BaseException) -> Callable[[], None]:
     return body
 
 
-@pytest.mark.parametrize(
-    "error, status, told",
-    [
+def test_what_is_raised_becomes_a_line_and_a_status(
+    command_line: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases: list[tuple[BaseException, int, str]] = [
         (UserError("no such task"), 2, "error: no such task\n"),
         (FileNotFoundError(2, "No such file", "a.csv"), 2, "error: [Errno 2] No such file: 'a.csv'\n"),
         (KeyError("ours"), 2, "error: 'ours'\n"),
@@ -95,13 +90,10 @@ def raising(error: BaseException) -> Callable[[], None]:
             143,
             "stopped at update 7; continue with: python 'scripts/a script.py' --resume run\n",
         ),
-    ],
-)
-def test_what_is_raised_becomes_a_line_and_a_status(
-    command_line: ModuleType, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, told: str
-) -> None:
-    assert command_line.script(KeyError)(raising(error))() == status
-    assert tuple(capsys.readouterr()) == ("", told)
+    ]
+    for error, status, line in cases:
+        assert command_line.script(KeyError)(raising(error))() == status, error
+        assert tuple(capsys.readouterr()) == ("", line)
 
 
 def test_a_fault_of_ours_keeps_its_traceback(command_line: ModuleType) -> None:
@@ -109,21 +101,20 @@ def test_a_fault_of_ours_keeps_its_traceback(command_line: ModuleType) -> None:
         command_line.script()(raising(ZeroDivisionError()))()
 
 
-@pytest.mark.parametrize("returned, status", [(None, 0), (0, 0), (1, 1)])
-def test_what_is_returned_is_the_status(command_line: ModuleType, returned: int | None, status: int) -> None:
-    assert command_line.script()(lambda: returned)() == status
+def test_what_is_returned_is_the_status(command_line: ModuleType) -> None:
+    assert [command_line.script()(lambda returned=returned: returned)() for returned in (None, 0, 1)] == [0, 0, 1]
 
 
-def test_what_goes_on_says_how_and_is_stopped_by_sigterm_too(
+def test_a_resumable_script_says_how_and_is_stopped_by_sigterm_too(
     command_line: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
-        status = command_line.script(goes_on=True)(lambda: signal.raise_signal(signal.SIGTERM))()
+        status = command_line.script(resumable=True)(lambda: signal.raise_signal(signal.SIGTERM))()
     finally:
         signal.signal(signal.SIGTERM, before)
     assert status == 130
-    assert capsys.readouterr().err == "stopped; go on with: python 'scripts/a script.py' --seed 1\n"
+    assert capsys.readouterr().err == "stopped; resume with: python 'scripts/a script.py' --seed 1\n"
 
 
 def test_the_next_command_can_be_pasted(command_line: ModuleType) -> None:

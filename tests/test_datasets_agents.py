@@ -115,8 +115,6 @@ def test_runs_act_in_a_dataset_as_in_their_evaluation(tmp_path: Path, env_id: st
     "flags",
     [
         {},
-        {"previous_action": True},
-        {"first_step_flag": True},
         {"previous_action": True, "first_step_flag": True, "frame_stack": 3},
     ],
 )
