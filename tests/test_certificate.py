@@ -137,7 +137,7 @@ def test_files_are_whole_and_never_written_over(remembering: Certificate, tmp_pa
     assert "certificate-2.png" in (tmp_path / "certificate-2.md").read_text()
 
 
-def test_mistakes_are_told() -> None:
+def test_mistakes_are_refused() -> None:
     env = side_by_side(Echo)
     for options in ({"budget_s": 0.0}, {"episodes": 0}, {"search_steps": -1}):
         with pytest.raises(UserError, match="must be positive"):
@@ -211,7 +211,7 @@ def test_ten_tasks_are_classified(env_id: str, memory: str, steps: int, needs: b
 
 
 @pytest.mark.slow
-def test_agents_with_and_without_memory_are_told_apart(tmp_path: Path) -> None:
+def test_agents_with_and_without_memory_are_distinguished(tmp_path: Path) -> None:
     """Both trained alike on CartPole without velocities; about five minutes."""
     verdicts = {}
     for memory in ("gru", "none"):

@@ -48,7 +48,7 @@ def test_all_agents_meet_the_same_episodes_whatever_was_played_before() -> None:
 
 
 def _repeats(seed: int) -> int:
-    """What an agent that echoes the sign before gets where the present one is asked for; its first answer is 0."""
+    """The return of an agent that names the sign before where the present one is right; its first answer is 0."""
     env = Echo(0)
     env.reset(seed=seed)
     signs = env.signs[:24]

@@ -161,7 +161,7 @@ def test_an_unfinished_run_is_loaded_from_its_checkpoint(run_folder: Path, tmp_p
 
 
 @pytest.mark.parametrize("missing", ["config.json", "everything"])
-def test_a_folder_that_is_no_run_is_told(tmp_path: Path, missing: str) -> None:
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, missing: str) -> None:
     folder = tmp_path if missing == "config.json" else tmp_path / "nowhere"
     with pytest.raises(UserError, match=r"the settings of a run|does not exist"):
         load_run(folder)
@@ -245,7 +245,7 @@ def test_a_missing_renderer_is_named(run_folder: Path, monkeypatch: pytest.Monke
         record_video(run)
 
 
-def test_an_environment_without_images_is_told(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_without_images_is_refused(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moviepy")
     run = load_run(run_folder)
     blind = "rl_larnn.agents.evaluation.video.make_env"

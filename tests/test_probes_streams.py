@@ -55,7 +55,7 @@ def test_symbols_are_shown_as_they_are() -> None:
             assert xs[t, b].tolist() == [*suits, float(t == 0)]
 
 
-def test_a_count_cannot_be_told_by_the_time() -> None:
+def test_a_count_does_not_follow_from_the_time() -> None:
     shares = (PROBES["count"].draw(seed=0, sequences=200).hidden == 0).double().mean(0)
     assert shares.min() < 0.05 and shares.max() > 0.95 and shares.mean() == pytest.approx(0.5, abs=0.1)
 

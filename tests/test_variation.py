@@ -67,7 +67,7 @@ def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) ->
     assert saved == [[7, 7, 3]]
 
 
-def test_what_is_asked_in_another_way_is_evaluated_again(run: LoadedRun) -> None:
+def test_other_episodes_or_arguments_are_evaluated_again(run: LoadedRun) -> None:
     first = evaluate_variants([run], "corridor", [7], 1)
     more = evaluate_variants([run], "corridor", [7], 2, first)
     assert [variant.episodes for variant in more] == [2]

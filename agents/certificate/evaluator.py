@@ -168,7 +168,7 @@ class Evaluator:
         return float(self._play(agent, batches * self.env.num_envs, _SELECTION).returns.mean())
 
     def training_seed(self, number: int) -> int:
-        """The seed of a training; the number tells several apart."""
+        """The seed of a training, another one for each number."""
         return self._derived(_TRAINING, number)
 
     def measure_costs(self, agent: PolicyPredictor) -> Costs:

@@ -58,7 +58,7 @@ class Method:
     :param has_memory: whether it has memory
     :param selection_score: mean return on the episodes by which methods are selected
     :param returns: ``(E,)`` on the episodes behind the scores
-    :param control: a student that is shown the memory of another: it only tells whether imitation works
+    :param control: a student that is shown the memory of another: it only shows whether imitation works
     """
 
     name: str
@@ -120,7 +120,7 @@ def _verdict(
     if floor is not None and (why := reaches(floor, random, known)):
         return NEEDS_NOT, f"by the table of tasks, not measured here, the best without memory {why}"
     if best is None:
-        return CANNOT_TELL, "no method with memory was there to compare with"
+        return CANNOT_TELL, "there was no method with memory to compare with"
     gap = Interval.of_difference(best.returns, without.returns)
     least = max(MARGIN * (best.returns.mean() - random.mean()), 0)
     beats_table = floor is None or Interval.of(best.returns).low - floor.high > least

@@ -91,7 +91,7 @@ def _draw_bars(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     for place, (name, look) in enumerate(styles(list(scores)).items()):
         at = np.arange(len(probes)) + (place - (len(scores) - 1) / 2) * width
         heights = [scores[name].get(probe, np.nan) for probe in probes]
-        # The marker tells memories apart without colours too.
+        # Markers, for readers who cannot tell the colours apart.
         axes.bar(at, heights, width, color=look["color"], alpha=0.6)
         axes.plot(at, heights, linestyle="", marker=look["marker"], color=look["color"], markersize=4, label=name)
     axes.set_xticks(range(len(probes)), probes)
