@@ -37,10 +37,10 @@ class CollectConfig:
     :param name: the last part of the dataset's id, by default the level; a version is added
     :param env_kwargs: keyword arguments of the environment
     :param seed: of the environments, the actions and the training of a behaviour
-    :param deterministic: the likeliest actions of an agent; else they are sampled, as for D4RL
-    :param device: of agents
-    :param n_timesteps: of the training of a behaviour, if one is trained; ``None``: its recipe's
-    :param reference_episodes: behind each of the two reference returns, where they have to be measured; ``None``: 100
+    :param deterministic: whether agents take the likeliest actions; else actions are sampled, as for D4RL
+    :param device: where agents run
+    :param n_timesteps: training steps of a behaviour, if one is trained; ``None``: those of its recipe
+    :param reference_episodes: episodes for each reference return, if these have to be measured; ``None``: 100
     """
 
     env: str
@@ -75,27 +75,29 @@ class CollectConfig:
                 f"the expert {self.expert} belongs beside a medium agent, at the levels medium, medium-expert"
             )
         if self.level == "medium-replay" and (self.episodes, self.steps) != (None, None):
-            raise UserError("medium-replay is all that was seen in training up to medium: leave out episodes and steps")
+            raise UserError("medium-replay is all episodes of the training up to medium: leave out episodes and steps")
         self._refuse_ineffective()
 
     def _refuse_ineffective(self) -> None:
         if self.quality is not None and self.level != "mixed":
             raise UserError(f"quality is the share of good episodes at the level mixed, not {self.level}: leave it out")
         if self.n_timesteps is not None and self.agent is not None:
-            raise UserError(f"n_timesteps is of a behaviour's training, and {self.agent} plays: leave one of them out")
+            raise UserError(
+                f"n_timesteps is for training a behaviour, and {self.agent} is trained already: leave one of them out"
+            )
         if self.deterministic and self.level in ("random", "medium-replay"):
-            raise UserError(f"no agent plays at the level {self.level}: leave deterministic out")
+            raise UserError(f"no agent acts at the level {self.level}: leave deterministic out")
 
     @property
     def share(self) -> float:
-        """The share of good episodes of a mixture."""
+        """The share of good episodes at the level ``mixed``."""
         return 0.5 if self.quality is None else self.quality
 
     @property
     def amount(self) -> Amount:
         """How much to collect.
 
-        :raises DatasetError: for both numbers, or one that is not positive
+        :raises DatasetError: if both numbers are given, or one is not positive
         """
         steps = DEFAULT_STEPS if (self.episodes, self.steps) == (None, None) else self.steps
         return Amount(self.episodes, steps)

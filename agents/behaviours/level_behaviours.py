@@ -55,8 +55,8 @@ def find_behaviours(config: CollectConfig, env: CollectionEnv, reporter: Reporte
 def _scripted(config: CollectConfig, scripted: Behaviour | None, random: Behaviour, env: CollectionEnv) -> Behaviours:
     if scripted is None:
         raise UserError(
-            f"no perfect behaviour is written down for {env.env_id}, only for T-Maze, RepeatFirst and "
-            "RepeatPrevious: leave --agent out, or name a saved one"
+            f"there is no scripted behaviour for {env.env_id}, only for T-Maze, RepeatFirst and "
+            "RepeatPrevious: leave --agent out, or name a saved agent"
         )
     if config.level.startswith("medium"):
         raise UserError(
