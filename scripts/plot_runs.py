@@ -15,7 +15,7 @@ from rich.table import Table
 from command_line import Parser, script
 from rl_larnn.agents.evaluation.plots import plot_curves
 from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.files import read_json
+from rl_larnn.agents.runs.results import read_result
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,7 +30,7 @@ def results_table(folders: list[Path]) -> Table:
     by_memory = defaultdict(list)
     for folder in folders:
         if (folder / RESULT).exists():
-            result = read_json(folder / RESULT, "the result of a run")
+            result = read_result(folder)
             by_memory[result["memory"] or result["algorithm"]].append(result)
     table = Table("memory", "runs", "mean return", "worst run", "solved", "median steps to solve", "steps/s (median)")
     for memory, results in by_memory.items():

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +13,10 @@ from rich.table import Table
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
 from rl_larnn.agents.algorithms import ALGORITHMS, OURS
 from rl_larnn.agents.evaluation.references import reference_rows
-from rl_larnn.agents.settings.config import VEC_ENVS, Settings
+from rl_larnn.agents.reporting.reporter import TerminalReporter
+from rl_larnn.agents.settings.config import VEC_ENVS
 from rl_larnn.agents.settings.values import parse_pairs
-from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
+from rl_larnn.agents.training import Run, TrainConfig, resume, train
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--env-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     parser.add_argument("--vec-env", choices=VEC_ENVS, help="one process, or one per environment")
     parser.add_argument("--checkpoint-freq", type=int, help="steps between checkpoints; default a tenth or 60 s")
-    parser.add_argument("--eval-freq", type=int, help="steps between trials that pick the best agent; 0 keeps the last")
+    parser.add_argument("--eval-freq", type=int, help="steps between evaluations; 0: none, keep the last agent")
     parser.add_argument("--eval-episodes", type=int, help="episodes of the final evaluation (100)")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU (1)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -45,30 +45,24 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_training(arguments: argparse.Namespace) -> Run:
     given = typed(arguments)
-    bar = not given.pop("no_progress")
+    reporter = TerminalReporter(bars=not given.pop("no_progress"))
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
         env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
-        return train(TrainConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce)
+        return train(TrainConfig(**given, settings=settings, env_kwargs=env_kwargs), reporter)
     refuse_beside_resume(given, {"n_timesteps", "device"})
-    return resume(given["resume"], given.get("n_timesteps"), given.get("device"), bar, announce)
-
-
-def announce(settings: Settings, folder: Path) -> None:
-    print(f"{settings.env} with {settings.method}, seed {settings.seed}, recipe {settings.recipe_name}")
-    print("  " + ", ".join(f"{key}={value}" for key, value in settings.choices().items()))
-    print(f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
+    return resume(given["resume"], given.get("n_timesteps"), given.get("device"), reporter)
 
 
 def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
     table = Table(title=f"{result.env}, {result.method}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.1f} ± {result.std_return:.1f}")
-    table.add_row("the same, memory reset every step", f"{result.mean_return_wiped:.1f}")
+    table.add_row("the same, memory reset at every step", f"{result.mean_return_reset:.1f}")
     for label, value in reference_rows(result.env, result.threshold):
         table.add_row(label, value)
     solved = f"step {result.solved_at_steps}" if result.solved_at_steps else "not yet"
-    table.add_row("solved while training (last 100)", f"{solved}; this agent is of step {result.best_at_steps}")
+    table.add_row("solved while training (last 100)", f"{solved}; this agent is of step {result.best_at}")
     table.add_row("speed", f"{result.steps_per_s:.0f} steps/s, {result.wall_s:.0f} s, {result.device}")
     Console().print(table)
     print(f"run:         {folder}\ntensorboard: tensorboard --logdir {folder}")

@@ -6,15 +6,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
-from rl_larnn.agents.offline import OfflineConfig, OfflineSettings
+from rl_larnn.agents.offline import OfflineConfig
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.values import parse_pairs
-from rl_larnn.agents.training import OfflineRun, resume_offline, train_offline
+from rl_larnn.agents.training import Run, resume_offline, train_offline
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,42 +37,32 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting: seq_len=64")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--checkpoint-freq", type=int, help="updates between checkpoints; default a tenth or 60 s")
-    parser.add_argument("--eval-freq", type=int, help="updates between trials; default a tenth; 0: none")
+    parser.add_argument("--eval-freq", type=int, help="updates between evaluations; default a tenth; 0: none")
     parser.add_argument("--eval-episodes", type=int, help="episodes of the final evaluation (100)")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU (1)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     return parser.parse_args()
 
 
-def run_training(arguments: argparse.Namespace) -> OfflineRun:
+def run_training(arguments: argparse.Namespace) -> Run:
     given = typed(arguments)
-    bar = not given.pop("no_progress")
+    reporter = TerminalReporter(bars=not given.pop("no_progress"))
     if "resume" not in given:
         settings = parse_pairs(given.pop("set", []))
         env_kwargs = parse_pairs(given.pop("env_kwargs", []), "--env-kwargs")
-        return train_offline(
-            OfflineConfig(**given, settings=settings, env_kwargs=env_kwargs, progress_bar=bar), announce
-        )
+        return train_offline(OfflineConfig(**given, settings=settings, env_kwargs=env_kwargs), reporter)
     refuse_beside_resume(given, {"updates", "device"})
-    return resume_offline(given["resume"], given.get("updates"), given.get("device"), bar, announce)
+    return resume_offline(given["resume"], given.get("updates"), given.get("device"), reporter)
 
 
-def announce(settings: OfflineSettings, folder: Path, warnings: list[str]) -> None:
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    run, choices = settings.run, ", ".join(f"{key}={value}" for key, value in settings.choices().items())
-    print(f"{settings.dataset} with memory {run.memory}, seed {run.seed}, for {run.env}\n  {choices}")
-    print(f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
-
-
-def report(run: OfflineRun) -> None:
+def report(run: Run) -> None:
     result, folder = run.result, shlex.quote(str(run.folder))
     score, asked = result.normalized_score, result.target_return
     table = Table(title=f"{result.env}, {result.memory}, {result.eval_episodes} fresh episodes", show_header=False)
     table.add_row("return", f"{result.mean_return:.2f} ± {result.std_return:.2f}")
     table.add_row("normalised score: 0 random play, 100 expert", "not known" if score is None else f"{score:.1f}")
     table.add_row("return that was asked for", "none" if asked is None else f"{asked:.2f}")
-    table.add_row("the same, memory reset every step", f"{result.mean_return_wiped:.2f}")
+    table.add_row("the same, memory reset at every step", f"{result.mean_return_reset:.2f}")
     table.add_row("speed", f"{result.updates_per_s:.0f} updates/s, {result.wall_s:.0f} s, {result.device}")
     Console(soft_wrap=True).print(table)
     evaluate = next_command("evaluate_agent.py", str(run.folder))

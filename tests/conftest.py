@@ -12,7 +12,7 @@ import torch
 from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
-    from rl_larnn.agents.training.run import Run
+    from rl_larnn.agents.training import Run
 
 # Where there is no GPU, Triton's interpreter runs its kernels on the CPU. It looks at this when it is imported.
 if not torch.cuda.is_available():

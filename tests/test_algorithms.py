@@ -16,7 +16,7 @@ from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.config import Settings, resolve
 from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import Recipe
-from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.agents.training import TrainConfig, resume, train
 from rl_larnn.errors import UserError
 from tests.script_cases import caller
 

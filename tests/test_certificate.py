@@ -24,7 +24,7 @@ from rl_larnn.agents.certificate.evaluator import Costs, choose_episodes, choose
 from rl_larnn.agents.certificate.policies import Frames
 from rl_larnn.agents.certificate.report import markdown
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.errors import UserError
 from tests.certificate_cases import Echo, First, Lag, Present, side_by_side
 from tests.script_cases import caller

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_larnn.agents.training.run import resume
+from rl_larnn.agents.training import resume
 from rl_larnn.errors import UserError
 from tests.training_cases import (
     copy,

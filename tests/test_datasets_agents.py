@@ -19,7 +19,7 @@ from rl_larnn.agents.behaviours import SavedAgent, load_agent, saved_agents
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.recipes import recipe_for
-from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Amount, collect, episode_seed, mask_of
 from rl_larnn.errors import UserError

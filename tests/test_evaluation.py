@@ -23,7 +23,7 @@ from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.settings.environments import load_normalization, make_env, make_environments, normalized
 from rl_larnn.agents.settings.recipes import Recipe
-from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
 

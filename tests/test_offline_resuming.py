@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from rl_larnn.agents import RecurrentPPO
+from rl_larnn.agents.offline.settings_file import load_offline_settings
 from rl_larnn.agents.runs.logs import CURVE
-from rl_larnn.agents.training import offline_learning as learning
-from rl_larnn.agents.training import resume_offline, train_offline
-from rl_larnn.agents.training.offline_state import load_settings
-from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, resume_offline, train, train_offline
+from rl_larnn.agents.training.offline import DataLearner
 from rl_larnn.envs.datasets import local_ids, store_minari
 from rl_larnn.errors import Interrupted, UserError
 from tests.dataset_cases import TORQUES, VECTOR, random_dataset, random_episode, write_d4rl
 from tests.offline_cases import PENDULUM, TINY, config, weights
+from tests.training_cases import OnMessage
 
 
 def test_a_run_whose_data_are_gone_or_others_says_so(inside: Path) -> None:
@@ -49,21 +49,22 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(inside: Path, batches
     settings = {**TINY, "batches": batches, "seq_len": 4}
     whole = train_offline(config(settings=settings, run_dir="whole"))
     with pytest.MonkeyPatch.context() as patch:
-        update = learning._Lines.add
+        update = DataLearner._update
 
-        def add(lines: Any, record: Any) -> None:
-            update(lines, record)
-            if lines.session.learner.updates == 7:
+        def interrupted_update(learner: DataLearner) -> Any:
+            record = update(learner)
+            if learner.done == 7:
                 signal.raise_signal(number)
+            return record
 
-        patch.setattr(learning._Lines, "add", add)
+        patch.setattr(DataLearner, "_update", interrupted_update)
         with pytest.raises(Interrupted) as stop:
             train_offline(config(settings=settings, run_dir="cut"))
     assert (stop.value.steps, stop.value.number) == (7, number)
     run = resume_offline("cut")
     for key, value in weights(whole.folder).items():
         assert torch.equal(weights(run.folder)[key], value), key
-    assert run.result.trials == whole.result.trials
+    assert run.result.evaluations == whole.result.evaluations
     lines = [(folder / CURVE).read_text().splitlines() for folder in (whole.folder, run.folder)]
     column = lines[0][0].split(",").index("train/loss")
     assert [line.split(",")[column] for line in lines[0]] == [line.split(",")[column] for line in lines[1]]
@@ -74,17 +75,17 @@ def test_a_finished_run_can_be_trained_longer(inside: Path) -> None:
     with pytest.raises(UserError, match=r"is finished: 12 updates of 12; .* such as -n 24"):
         resume_offline(run.folder)
     longer = resume_offline(run.folder, updates=15)
-    assert longer.result.updates == 15 and load_settings(run.folder).plan.updates == 15
+    assert longer.result.updates == 15 and load_offline_settings(run.folder).plan.updates == 15
 
 
 def test_an_offline_run_is_trained_by_one_process_at_a_time(inside: Path) -> None:
     folder = train_offline(config()).folder
 
-    def meanwhile(*_: Any) -> None:
+    def meanwhile() -> None:
         with pytest.raises(UserError, match="another process is training the run"):
             resume_offline(folder, updates=20)
 
-    assert resume_offline(folder, updates=15, announce=meanwhile).result.updates == 15
+    assert resume_offline(folder, updates=15, reporter=OnMessage(meanwhile)).result.updates == 15
     (folder / "result.json").unlink()
     with pytest.raises(UserError, match="has done 15 updates already, got 9: leave it out to go on to 15"):
         resume_offline(folder, updates=9)

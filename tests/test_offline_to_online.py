@@ -19,9 +19,8 @@ from rl_larnn.agents.settings.config import Settings, resolve
 from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.values import Linear
-from rl_larnn.agents.training import train_offline
+from rl_larnn.agents.training import TrainConfig, resume, train, train_offline
 from rl_larnn.agents.training.initial import as_in_run, take_over
-from rl_larnn.agents.training.run import TrainConfig, resume, train
 from rl_larnn.envs.datasets import load_dataset
 from rl_larnn.errors import UserError
 from tests.offline_cases import RANDOM, TINY, config, weights
@@ -40,7 +39,7 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
     assert settings.recipe.target_return == offline.settings.run.recipe.target_return
     assert settings.recipe.arguments["kickstart_coef"] == Linear(1.0)
     # Tried before the first step, as it may never be better again.
-    assert json.loads((run.folder / RESULT).read_text())["trials"][0][0] == 0
+    assert json.loads((run.folder / RESULT).read_text())["evaluations"][0][0] == 0
 
 
 def resolved(init: Path) -> Settings:

@@ -18,14 +18,13 @@ from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.offline.config import load_data, resolve_offline
 from rl_larnn.agents.offline.recipes import offline_recipe
+from rl_larnn.agents.offline.settings_file import load_offline_settings
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.logs import CURVE
 from rl_larnn.agents.settings.overrides import apply_settings
 from rl_larnn.agents.settings.recipes import RECIPES
-from rl_larnn.agents.training import offline_learning as learning
-from rl_larnn.agents.training import resume_offline, train_offline
-from rl_larnn.agents.training.offline_state import load_settings
-from rl_larnn.agents.training.run import resume
+from rl_larnn.agents.training import offline, resume, resume_offline, train_offline
+from rl_larnn.agents.training.offline import DataLearner
 from rl_larnn.envs import make
 from rl_larnn.envs.datasets import Dataset, References, load_dataset, store_minari
 from rl_larnn.errors import UserError
@@ -33,21 +32,22 @@ from rl_larnn.memories import MEMORIES
 from tests.dataset_cases import random_episode, write_d4rl
 from tests.offline_cases import RANDOM, RECALL, TINY, config
 from tests.script_cases import caller
+from tests.training_cases import Told
 
 
 def test_a_run_leaves_all_that_runs_leave(inside: Path) -> None:
-    told: list[Any] = []
-    run = train_offline(config(), lambda *what: told.append(what))
+    told = Told()
+    run = train_offline(config(), told)
     assert run.folder == Path("runs/TMazePassive-10-corridor-5-mixed50-v0/gru-s0")
     names = {path.name for path in run.folder.iterdir() if "tfevents" not in path.name}
     assert names == {"config.json", "progress.csv", "checkpoint", "model.zip", "vecnormalize.pkl", "result.json"}
-    assert told == [(run.settings, run.folder, [])]
+    assert len(told.messages) == 1 and str(run.folder) in told.messages[0] and not told.warnings
     result = json.loads((run.folder / RESULT).read_text())
     assert (result["updates"], result["target_return"], result["memory"]) == (12, 1.0, "gru")
-    assert [steps for steps, _ in result["trials"]] == [6, 12]
+    assert [steps for steps, _ in result["evaluations"]] == [6, 12]
     score = 100 * (result["mean_return"] - load_dataset(RECALL).references.minimum)  # type: ignore[union-attr]
     assert result["normalized_score"] == pytest.approx(score / (1 - load_dataset(RECALL).references.minimum))  # type: ignore[union-attr]
-    assert load_settings(run.folder) == run.settings
+    assert load_offline_settings(run.folder) == run.settings
     rows = (run.folder / CURVE).read_text().splitlines()
     assert len(rows) == 13 and {"train/loss", "train/imitation_loss", "eval/normalized_score", "time/updates"} <= set(
         rows[0].split(",")
@@ -55,13 +55,13 @@ def test_a_run_leaves_all_that_runs_leave(inside: Path) -> None:
 
 
 def test_a_trial_stands_on_the_line_of_its_update(inside: Path) -> None:
-    """Every second update has a line, and every third a trial."""
+    """Every second update has a line, and every third an evaluation."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "_LINES", 5)
+        patch.setattr(offline, "_LINES", 5)
         run = train_offline(config(updates=10, eval_freq=3))
     with (run.folder / CURVE).open() as file:
         lines = {int(row["time/updates"]): row["eval/mean_reward"] for row in csv.DictReader(file)}
-    tried = dict(map(tuple, run.result.trials))
+    tried = dict(map(tuple, run.result.evaluations))
     assert list(lines) == [2, 3, 4, 6, 8, 9, 10] and list(tried) == [3, 6, 9, 10]
     assert {updates: float(mean) for updates, mean in lines.items() if mean} == pytest.approx(tried)
 
@@ -174,13 +174,13 @@ def test_only_the_best_episodes(inside: Path) -> None:
     """Of T-Maze's episodes, the best quarter all end at the goal; cloned, they are asked for nothing."""
     seen: list[Dataset] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = learning.learn
+        learn = DataLearner.learn
 
-        def watch(session: Any, *rest: Any) -> None:
-            seen.append(session.learner.dataset)
-            original(session, *rest)
+        def watch(learner: DataLearner, pauses: Any) -> None:
+            seen.append(learner.learner.dataset)
+            learn(learner, pauses)
 
-        patch.setattr("rl_larnn.agents.training.offline_run.learn", watch)
+        patch.setattr(DataLearner, "learn", watch)
         train_offline(config(clone=True, best=0.25, updates=1))
     assert (seen[0].returns == 1).all() and seen[0].steps <= 0.25 * load_dataset(RECALL).steps
 
@@ -197,7 +197,7 @@ def test_a_file_of_d4rl(inside: Path) -> None:
         config(dataset=path, env="MountainCarContinuous-v0", settings={"hidden_size": 8, "batch_size": 2})
     )
     assert run.folder.parent.name == "car-medium-v2" and run.result.normalized_score is None
-    assert load_settings(run.folder).dataset == str(path)
+    assert load_offline_settings(run.folder).dataset == str(path)
 
 
 def test_bounds_of_a_file_are_those_of_the_environment(inside: Path) -> None:
@@ -212,9 +212,9 @@ def test_bounds_of_a_file_are_those_of_the_environment(inside: Path) -> None:
 
 
 def test_arguments_of_the_environment_are_laid_over_those_of_the_data(inside: Path) -> None:
-    settings, _ = resolve_offline(config())
+    settings, *_ = resolve_offline(config())
     assert settings.run.env_kwargs == {"corridor": 5}
-    settings, _ = resolve_offline(config(env_kwargs={"shortest": 3, "corridor": 4}))
+    settings, *_ = resolve_offline(config(env_kwargs={"shortest": 3, "corridor": 4}))
     assert settings.run.env_kwargs == {"corridor": 4, "shortest": 3}
 
 
@@ -224,7 +224,7 @@ def test_episodes_of_a_file_are_cut_at_the_limit_of_the_environment_that_is_made
     path = write_d4rl(inside / "mine.hdf5", [episode], timeouts=None, terminals=np.zeros(60))
     for limit, lengths in ((20, [20] * 3), (60, [60])):
         asked = config(dataset=path, env="CartPole-v1", env_kwargs={"max_episode_steps": limit})
-        settings, _ = resolve_offline(asked)
+        settings, *_ = resolve_offline(asked)
         assert load_data(settings).columns.lengths.tolist() == lengths
         assert settings.run.recipe.step_number == lengths[0]
 

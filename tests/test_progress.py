@@ -24,7 +24,14 @@ def test_the_account_survives_json_and_its_clock_stops_between_sessions() -> Non
     progress = Progress(threshold=5.0, earlier_s=100.0)
     for steps in range(1, 151):
         progress.add_episode(float(steps % 7 + 3), steps)
-    progress.add_point(150)
+    progress.evaluations.append((150, 7.5))
     again = Progress.from_json(json.loads(json.dumps(progress.to_json())))
     assert again == replace(progress, earlier_s=again.earlier_s)
     assert again.recent.maxlen == WINDOW and 100 <= again.wall_s < 110
+
+
+def test_checkpoints_of_earlier_revisions_are_read() -> None:
+    progress = Progress(evaluations=[(3, 4.0)])
+    data = progress.to_json()
+    data["trials"] = data.pop("evaluations")
+    assert Progress.from_json({**data, "curve": [[3, 1.0, 0.5]]}).evaluations == [(3, 4.0)]

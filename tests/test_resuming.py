@@ -15,14 +15,16 @@ import torch
 
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs.logs import read_curve, run_logger
 from rl_larnn.agents.runs.settings_file import load_settings
-from rl_larnn.agents.runs.state import load_checkpoint, save_checkpoint
-from rl_larnn.agents.training import run as training
-from rl_larnn.agents.training.run import Run, resume, train
+from rl_larnn.agents.training import Run, finish, resume, train
+from rl_larnn.agents.training.online import online_run
+from rl_larnn.agents.training.session import Session, load_checkpoint, save_checkpoint
 from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import (
     CONFIG,
     ROLLOUT,
+    OnMessage,
     copy,
     curve,
     event_steps,
@@ -31,6 +33,10 @@ from tests.training_cases import (
     signal_in_update,
     trouble,
 )
+
+
+def session_of(folder: Path) -> Session:
+    return load_checkpoint(folder, online_run(load_settings(folder)))
 
 
 def test_ctrl_c_saves_what_was_learned_and_nothing_half_done(interrupted: Path) -> None:
@@ -62,9 +68,8 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(interrupted: Path, fin
     for key in ("train/learning_rate", "train/clip_range", "train/n_updates"):
         assert [row[key] for row in rows(run.folder)] == [row[key] for row in rows(finished.folder)], key
     assert event_steps(run.folder, "train/loss") == steps[1:]
-    before = json.loads((interrupted / "checkpoint" / "state.json").read_text())["progress"]["curve"]
-    assert [list(point) for point in run.curve[: len(before)]] == before
-    assert [point[2] for point in run.curve] == sorted(point[2] for point in run.curve)
+    before = read_curve(interrupted)[:6].tolist()
+    assert curve(run)[: len(before)] == before
 
 
 def test_a_kill_loses_only_what_came_after_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +93,9 @@ def test_a_kill_loses_only_what_came_after_the_checkpoint(tmp_path: Path, monkey
     # A kill may also cut the line that was being written.
     with (folder / "progress.csv").open("a") as file:
         file.write("256,1")
-    session = load_checkpoint(folder, load_settings(folder))
-    session.env.close()
-    assert session.model.num_timesteps == kept
+    session = session_of(folder)
+    session.learner.env.close()
+    assert session.learner.model.num_timesteps == kept
     run = resume(folder)
     steps = list(range(ROLLOUT, 321, ROLLOUT))
     assert [int(row["time/total_timesteps"]) for row in rows(folder)] == steps
@@ -105,30 +110,30 @@ def test_two_sessions_from_one_checkpoint_are_the_same(interrupted: Path, tmp_pa
 
 def test_a_checkpoint_holds_model_statistics_and_random_numbers(interrupted: Path, tmp_path: Path) -> None:
     folder = copy(interrupted, tmp_path)
-    session = load_checkpoint(folder, load_settings(folder))
-    session.env.reset()
-    session.model.set_logger(training.run_logger(folder, session.model.num_timesteps))
+    session = session_of(folder)
+    session.learner.env.reset()
+    session.learner.model.set_logger(run_logger(folder, session.learner.model.num_timesteps))
     torch.manual_seed(7), np.random.seed(7)
     save_checkpoint(session)
     expected = torch.rand(3), np.random.rand(3)
-    again = load_checkpoint(folder, session.settings)
+    again = session_of(folder)
     assert torch.equal(torch.rand(3), expected[0]) and np.array_equal(np.random.rand(3), expected[1])
-    assert np.array_equal(again.env.obs_rms.mean, session.env.obs_rms.mean)
-    assert np.array_equal(again.env.ret_rms.var, session.env.ret_rms.var) and again.env.training
-    for key, value in session.model.policy.state_dict().items():
-        assert torch.equal(again.model.policy.state_dict()[key], value), key
-    moments = [model.policy.optimizer.state_dict()["state"] for model in (session.model, again.model)]
+    assert np.array_equal(again.learner.env.obs_rms.mean, session.learner.env.obs_rms.mean)
+    assert np.array_equal(again.learner.env.ret_rms.var, session.learner.env.ret_rms.var) and again.learner.env.training
+    for key, value in session.learner.model.policy.state_dict().items():
+        assert torch.equal(again.learner.model.policy.state_dict()[key], value), key
+    moments = [model.policy.optimizer.state_dict()["state"] for model in (session.learner.model, again.learner.model)]
     assert moments[0] and all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
-    session.model.logger.close(), session.env.close(), again.env.close()
+    session.learner.model.logger.close(), session.learner.env.close(), again.learner.env.close()
 
 
 def test_resumed_environments_do_not_repeat_the_first_episodes(interrupted: Path) -> None:
     fresh = gym.make("CartPole-POMDP-v0")
     beginning = fresh.reset(seed=0)[0]
-    session = load_checkpoint(interrupted, load_settings(interrupted))
-    session.env.reset()
-    assert not np.allclose(session.env.get_original_obs()[0], beginning)
-    session.env.close(), fresh.close()
+    session = session_of(interrupted)
+    session.learner.env.reset()
+    assert not np.allclose(session.learner.env.get_original_obs()[0], beginning)
+    session.learner.env.close(), fresh.close()
 
 
 def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,14 +155,14 @@ def test_a_second_signal_gives_up_the_update_but_not_the_checkpoint(
 
 
 def test_an_interrupted_evaluation_is_all_that_is_left_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "evaluate", interrupt)
+    monkeypatch.setattr(finish, "evaluate", interrupt)
     with pytest.raises(Interrupted):
         train(replace(CONFIG, run_dir=tmp_path / "run"))
     monkeypatch.undo()
     run = resume(tmp_path / "run")
     assert run.result.steps == 320 and run.result.eval_episodes == 3
-    steps = [step for step, _ in run.result.trials]
-    assert steps == sorted(set(steps)), "no trial twice"
+    steps = [step for step, _ in run.result.evaluations]
+    assert steps == sorted(set(steps)), "no evaluation twice"
 
 
 def test_a_longer_run_that_was_stopped_is_not_taken_for_the_shorter(
@@ -165,7 +170,7 @@ def test_a_longer_run_that_was_stopped_is_not_taken_for_the_shorter(
 ) -> None:
     folder = copy(finished.folder, tmp_path)
 
-    monkeypatch.setattr(training, "evaluate", interrupt)
+    monkeypatch.setattr(finish, "evaluate", interrupt)
     with pytest.raises(Interrupted):
         resume(folder, n_timesteps=384)
     assert not (folder / "result.json").exists()
@@ -178,25 +183,25 @@ def test_a_longer_run_that_was_stopped_is_not_taken_for_the_shorter(
 
 def test_while_a_longer_run_trains_its_checkpoint_is_its_agent(finished: Run, tmp_path: Path) -> None:
     folder, seen = copy(finished.folder, tmp_path), list[bool]()
-    resume(folder, n_timesteps=352, announce=lambda *_: seen.append(load_run(folder).finished))
+    resume(folder, n_timesteps=352, reporter=OnMessage(lambda: seen.append(load_run(folder).finished)))
     assert seen == [False] and load_run(folder).finished
 
 
 def test_a_run_cut_off_at_its_end_is_not_taken_for_a_longer_one(finished: Run, tmp_path: Path) -> None:
     folder, seen = copy(finished.folder, tmp_path), list[bool]()
     (folder / "result.json").unlink()  # as of a run that was killed in its final evaluation
-    resume(folder, n_timesteps=352, announce=lambda *_: seen.append(load_run(folder).finished))
+    resume(folder, n_timesteps=352, reporter=OnMessage(lambda: seen.append(load_run(folder).finished)))
     assert seen == [False] and load_run(folder).finished
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(interrupted: Path, tmp_path: Path) -> None:
     folder = copy(interrupted, tmp_path)
 
-    def meanwhile(*_: Any) -> None:
+    def meanwhile() -> None:
         with pytest.raises(UserError, match="another process is training the run"):
             resume(folder)
 
-    assert resume(folder, announce=meanwhile).result.steps == 320
+    assert resume(folder, reporter=OnMessage(meanwhile)).result.steps == 320
 
 
 def test_less_than_is_done_is_refused(interrupted: Path, tmp_path: Path) -> None:

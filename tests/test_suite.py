@@ -154,7 +154,7 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
     assert len(records) == 4
     assert all(("gamma" in record.error) == (record.task == BROKEN.id) for record in records.values())
     result = json.loads((jobs[0].folder(tmp_path) / "run" / "result.json").read_text())
-    trials = [mean for _, mean in result["trials"]]
+    trials = [mean for _, mean in result["evaluations"]]
     good = records[TASK.id, "gru"]
     assert good.score == pytest.approx(sum(trials[-1:])) and good.kept == result["mean_return"] and good.steps == 64
     assert good.parameters and good.machine and "torch" in good.versions

@@ -15,9 +15,10 @@ import torch
 
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.runs.results import Result
+from rl_larnn.agents.reporting.reporter import TerminalReporter
+from rl_larnn.agents.runs.results import OnlineResult
+from rl_larnn.agents.training import Run, train
 from rl_larnn.agents.training import run as training
-from rl_larnn.agents.training.run import Run, train
 from rl_larnn.errors import UserError
 from tests.training_cases import (
     CONFIG,
@@ -35,7 +36,7 @@ def test_a_finished_run_holds_all_that_is_promised(finished: Run) -> None:
     names = {path.name for path in finished.folder.iterdir() if "tfevents" not in path.name}
     assert names == {"config.json", "progress.csv", "checkpoint", "model.zip", "vecnormalize.pkl", "result.json"}
     result = json.loads((finished.folder / "result.json").read_text())
-    assert result == asdict(finished.result) and Result(**result) == finished.result
+    assert result == asdict(finished.result) and OnlineResult(**result) == finished.result
     assert result["env"] == "CartPole-POMDP-v0" and result["memory"] == "gru" and result["seed"] == 0
     assert result["steps"] == 320 and result["eval_episodes"] == 3 and result["threads"] == 1
     assert result["threshold"] == 475 and result["solved_at_steps"] is None and result["solved_at_s"] is None
@@ -51,8 +52,8 @@ def test_the_curve_is_in_tensorboard_and_in_the_csv(finished: Run) -> None:
     steps = list(range(ROLLOUT, 321, ROLLOUT))
     assert [int(row["time/total_timesteps"]) for row in rows(finished.folder)] == steps
     assert event_steps(finished.folder, "time/fps") == steps
-    assert event_steps(finished.folder, "rollout/ep_rew_mean") == [point[0] for point in finished.curve]
-    assert all(1 <= mean <= 500 for _, mean, _ in finished.curve)
+    assert event_steps(finished.folder, "rollout/ep_rew_mean") == [steps for steps, _ in curve(finished)]
+    assert all(1 <= mean <= 500 for _, mean in curve(finished))
 
 
 def test_the_saved_agent_is_the_evaluated_one(finished: Run) -> None:
@@ -143,6 +144,6 @@ def test_the_bar_shows_return_and_speed(tmp_path: Path, monkeypatch: pytest.Monk
             return os.open(os.devnull, os.O_RDONLY)
 
     monkeypatch.setattr("sys.stderr", Terminal())
-    train(replace(CONFIG, run_dir=tmp_path / "run", progress_bar=True))
+    train(replace(CONFIG, run_dir=tmp_path / "run"), TerminalReporter())
     text = "".join(shown)
     assert " steps/s" in text and "return " in text and "/320" in text

@@ -12,8 +12,9 @@ from option_cases import agent, random_env
 
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.runs.settings_file import load_settings
-from rl_larnn.agents.runs.state import load_checkpoint
-from rl_larnn.agents.training.run import TrainConfig, resume, train
+from rl_larnn.agents.training import TrainConfig, resume, train
+from rl_larnn.agents.training.online import online_run
+from rl_larnn.agents.training.session import load_checkpoint
 
 OPTIONS = {
     "min_advantage_std": 0.05,
@@ -42,11 +43,11 @@ def test_options_are_settings_of_a_run(run: Path) -> None:
 
 
 def test_a_run_goes_on_with_its_options(run: Path) -> None:
-    session = load_checkpoint(run, load_settings(run))
-    model = session.model
+    learner = load_checkpoint(run, online_run(load_settings(run))).learner
+    model = learner.model
     assert isinstance(model, RecurrentPPO)
     assert model.min_advantage_std == 0.05 and model.teacher is not None
-    session.env.close()
+    learner.env.close()
     assert resume(run, n_timesteps=128).result.steps == 128
 
 

@@ -17,7 +17,7 @@ from rl_larnn.agents.evaluation.variation import (
     variants_table,
     write_variants,
 )
-from rl_larnn.agents.training.run import TrainConfig, train
+from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.errors import UserError
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.reporting.reporter import Reporter
+from rl_larnn.agents.runs.logs import read_curve
 from rl_larnn.agents.settings.values import Linear
-from rl_larnn.agents.training.run import Run, TrainConfig, train
+from rl_larnn.agents.training import Run, TrainConfig, train
 from rl_larnn.errors import Interrupted
 
 ROLLOUT = 32
@@ -27,7 +29,12 @@ SCHEDULES = {"learning_rate": Linear(1e-3), "clip_range": Linear(0.2)}
 
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, **SCHEDULES}
 
-SIZES = {"n_timesteps": 320, "n_envs": 2, "eval_episodes": 3, "eval_freq": 0}  # trials are the matter of test_trials.py
+SIZES = {
+    "n_timesteps": 320,
+    "n_envs": 2,
+    "eval_episodes": 3,
+    "eval_freq": 0,
+}  # see test_periodic_evaluation.py
 
 CONFIG = TrainConfig("CartPole-POMDP", "gru", settings=TINY, device="cpu", **SIZES)  # type: ignore[arg-type]
 
@@ -85,8 +92,32 @@ def event_steps(folder: Path, tag: str) -> list[int]:
     return [event.step for event in events.Scalars(tag)]
 
 
-def curve(run: Run) -> list[tuple[int, float]]:
-    return [(steps, mean) for steps, mean, _ in run.curve]
+def curve(run: Run) -> list[list[float]]:
+    return read_curve(run.folder).tolist()
+
+
+class Told(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.warnings: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+class OnMessage(Reporter):
+    """Calls a function at the message before the first step."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def message(self, text: str) -> None:
+        self.call()
 
 
 def signal_in_update(monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signals]) -> None:

@@ -14,13 +14,12 @@ import numpy as np
 from rl_larnn.agents.algorithms import ALGORITHMS, keyword_parameters
 from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.runs.results import score
+from rl_larnn.agents.runs.results import read_result, score
 from rl_larnn.agents.runs.settings_file import load_settings, was_offline
 from rl_larnn.agents.settings.config import Settings
 from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.values import format_value
 from rl_larnn.errors import UserError
-from rl_larnn.files import read_json
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ def read_run(folder: Path) -> FinishedRun:
         raise UserError(f"the run {folder} learned from data: only runs online are compared here")
     if not (folder / RESULT).exists():
         raise UserError(f"the run {folder} is not finished; go on with: --resume {folder}")
-    result = read_json(folder / RESULT, "the result of a run")
-    return FinishedRun(settings, result["trials"], result["mean_return"])
+    result = read_result(folder)
+    return FinishedRun(settings, result["evaluations"], result["mean_return"])
 
 
 def comparison_tables(runs: Iterable[FinishedRun], target: float | None = None) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
-from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint
+from rl_larnn.agents.runs.logs import read_curve
 from rl_larnn.agents.runs.settings_file import load_settings, was_offline
 from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
-from rl_larnn.files import read_json
 
 #: Points at which the curves of several seeds are compared.
 POINTS = 200
@@ -30,11 +29,11 @@ def read_curves(folders: Sequence[Path]) -> tuple[str, dict[str, list[np.ndarray
         settings = load_settings(folder)
         if was_offline(folder):
             raise UserError(f"the run {folder} learned from data and has no curve over steps: see it in TensorBoard")
-        curve = read_json(find_checkpoint(folder) / STATE, "the state of a run")["progress"]["curve"]
-        if not curve:
+        curve = read_curve(folder)
+        if not len(curve):
             raise UserError(f"the run {folder} has no finished episode to plot yet")
         environments.add(settings.env)
-        curves[settings.method].append(np.array(curve)[:, :2])
+        curves[settings.method].append(curve)
     if len(environments) != 1:
         raise UserError(f"expected runs of one environment, got {', '.join(sorted(environments)) or 'no run'}")
     return environments.pop(), dict(curves)

@@ -62,7 +62,6 @@ class OfflineConfig:
     :param eval_episodes: fresh episodes of the final evaluation
     :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
     :param threads: threads of torch on the CPU
-    :param progress_bar: show a bar (on a terminal)
     """
 
     dataset: str | Path
@@ -82,7 +81,6 @@ class OfflineConfig:
     eval_episodes: int = 100
     device: str = "auto"
     threads: int = 1
-    progress_bar: bool = False
 
 
 class DataFacts(NamedTuple):
@@ -123,6 +121,10 @@ class OfflineSettings:
     plan: OfflinePlan
     facts: DataFacts
 
+    def heading(self) -> str:
+        """The run in one line."""
+        return f"{self.dataset} with memory {self.run.memory}, seed {self.run.seed}, for {self.run.env}"
+
     def choices(self) -> dict[str, Any]:
         """Every number of the training, what the agent sees, and the options of its policy and memory."""
         recipe = self.run.recipe
@@ -146,6 +148,18 @@ class OfflineSettings:
         return cls(run, data["dataset"], OfflinePlan(**plan), DataFacts.from_json(data["facts"]))
 
 
+class ResolvedOffline(NamedTuple):
+    """An offline run with every choice made.
+
+    :param warnings: one line each
+    :param dataset: what it learns from, opened
+    """
+
+    settings: OfflineSettings
+    warnings: list[str]
+    dataset: Dataset
+
+
 def load_data(settings: OfflineSettings) -> Dataset:
     """What a run learns from.
 
@@ -156,7 +170,11 @@ def load_data(settings: OfflineSettings) -> Dataset:
     dataset = with_spaces_of(dataset, *check_environment(run.env, run.env_kwargs))
     if dataset.fingerprint != settings.facts.fingerprint:
         raise DatasetError(f"the dataset {settings.dataset} has changed since the run began: begin a new one")
-    return dataset if settings.plan.best == 1 else best_episodes(dataset, settings.plan.best)
+    return _best(dataset, settings.plan)
+
+
+def _best(dataset: Dataset, plan: OfflinePlan) -> Dataset:
+    return dataset if plan.best == 1 else best_episodes(dataset, plan.best)
 
 
 def _load(name: str | Path, env_id: str | None, env_kwargs: Mapping[str, Any], download: bool = False) -> Dataset:
@@ -169,19 +187,12 @@ def _load(name: str | Path, env_id: str | None, env_kwargs: Mapping[str, Any], d
     return load_cached(name, download=download, max_episode_steps=limit)
 
 
-def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
+def resolve_offline(config: OfflineConfig) -> ResolvedOffline:
     """Make every choice that is open, and refuse what cannot work before anything is created.
 
-    :return: the settings and warnings, one line each
     :raises UserError, DatasetError: for each mistake, on one line
     """
-    _refuse_other_types(config)
-    if config.memory in BASELINES:
-        raise UserError(f"offline learning takes a memory, got the baseline {config.memory!r}; without memory: none")
-    if config.clone and config.target_return is not None:
-        raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
-    if "target_return" in config.settings:
-        raise UserError("target_return is no setting but an option of its own (--target-return; --clone asks for none)")
+    _refuse_mistakes(config)
     named = None if config.env is None else resolve_id(config.env)
     dataset = _load(config.dataset, named, config.env_kwargs, config.download).check()
     env_id, env_kwargs = _environment(config, named, dataset)
@@ -190,40 +201,60 @@ def resolve_offline(config: OfflineConfig) -> tuple[OfflineSettings, list[str]]:
     check_environment_fits(dataset, *found, env_id)
     memory = memory_name(config.memory or DEFAULT_MEMORY)
     recipe, plan = offline_recipe(env_id, memory, int(dataset.columns.lengths.max()))
+    plan, settings = _planned(config, plan)
+    target = None if config.clone else config.target_return
+    if not config.clone and target is None:
+        target = _default_target(dataset)
+    shown = {**_cues(memory, target, dataset), **recipe}
+    settings = {**shown, **_as_published(memory, dataset, {**shown, **settings}, plan), **settings}
+    run = resolve(_online_config(config, env_id, env_kwargs, memory, settings), spaces_found=found)
+    if run.recipe.frame_stack != 1:
+        raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
+    facts = DataFacts.of(dataset)
+    far = None if target is None else target_warning(dataset.name, facts.returns, target)
+    warnings = [warning for warning in (far, actions_warning(dataset, found[1])) if warning is not None]
+    return ResolvedOffline(
+        OfflineSettings(run, permanent_name(dataset.name), plan, facts), warnings, _best(dataset, plan)
+    )
+
+
+def _planned(config: OfflineConfig, plan: OfflinePlan) -> tuple[OfflinePlan, dict[str, Any]]:
+    """The plan with what the config says of it, and the settings that are left for the recipe."""
     own = {"updates": config.updates, "best": config.best}
     planned, settings = split_settings(config.settings)
     for key, value in own.items():
         if value is not None and key in planned:
             raise UserError(f"{key} is given twice, as {value} and as the setting {planned[key]}: leave one out")
-    plan = replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None})
-    target = None if config.clone else config.target_return
-    if not config.clone and target is None:
-        target = _within_reach(dataset)
-    shown = {**_cues(memory, target, dataset), **recipe}
-    run = resolve(
-        TrainConfig(
-            env_id,
-            memory,
-            seed=config.seed,
-            device=config.device,
-            env_kwargs=env_kwargs,
-            checkpoint_freq=config.checkpoint_freq,
-            eval_freq=config.eval_freq,
-            eval_episodes=config.eval_episodes,
-            threads=config.threads,
-            settings={**shown, **_as_published(memory, dataset, {**shown, **settings}, plan), **settings},
-        )
+    return replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None}), settings
+
+
+def _online_config(
+    config: OfflineConfig, env_id: str, env_kwargs: Mapping[str, Any], memory: str, settings: Mapping[str, Any]
+) -> TrainConfig:
+    """What the agent is and where it acts, as an online run is asked for it."""
+    return TrainConfig(
+        env_id,
+        memory,
+        seed=config.seed,
+        device=config.device,
+        env_kwargs=env_kwargs,
+        checkpoint_freq=config.checkpoint_freq,
+        eval_freq=config.eval_freq,
+        eval_episodes=config.eval_episodes,
+        threads=config.threads,
+        settings=settings,
     )
-    if run.recipe.frame_stack != 1:
-        raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
-    facts = DataFacts.of(dataset)
-    warnings = [
-        None if target is None else target_warning(dataset.name, facts.returns, target),
-        actions_warning(dataset, found[1]),
-    ]
-    return OfflineSettings(run, permanent_name(dataset.name), plan, facts), [
-        warning for warning in warnings if warning is not None
-    ]
+
+
+def _refuse_mistakes(config: OfflineConfig) -> None:
+    """What needs no look at the data."""
+    _refuse_other_types(config)
+    if config.memory in BASELINES:
+        raise UserError(f"offline learning takes a memory, got the baseline {config.memory!r}; without memory: none")
+    if config.clone and config.target_return is not None:
+        raise UserError(f"cloning asks for no return: leave out clone or target_return={config.target_return:g}")
+    if "target_return" in config.settings:
+        raise UserError("target_return is no setting but an option of its own (--target-return; --clone asks for none)")
 
 
 def _refuse_other_types(config: OfflineConfig) -> None:
@@ -233,8 +264,8 @@ def _refuse_other_types(config: OfflineConfig) -> None:
     refuse_no_mappings(settings=config.settings, env_kwargs=config.env_kwargs)
 
 
-def _within_reach(dataset: Dataset) -> float:
-    """A high return to ask for. That of one lucky episode is none: from another first state nobody gets as much."""
+def _default_target(dataset: Dataset) -> float:
+    """Default target: the expert's mean return, capped by the best in the data."""
     highest = float(dataset.returns.max())
     return highest if dataset.references is None else min(highest, dataset.references.maximum)
 

@@ -11,6 +11,9 @@ from rl_larnn.files import replace_folder
 
 STATE = "state.json"
 
+#: Seconds after which a checkpoint is due, however little was done.
+CHECKPOINT_SECONDS = 60.0
+
 
 def replace_checkpoint(run: Path, write: Callable[[Path], None]) -> Path:
     """:func:`replace_folder` for the checkpoint."""

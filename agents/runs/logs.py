@@ -6,6 +6,7 @@ import csv
 import time
 from pathlib import Path
 
+import numpy as np
 from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
@@ -85,3 +86,14 @@ def steps_logged(folder: Path, clock: str = CLOCK) -> int:
         return 0
     steps = [row[clock] for row in rows if (row.get(clock) or "").isdecimal()]
     return int(steps[-1]) if steps else 0
+
+
+def read_curve(folder: Path) -> np.ndarray:
+    """``(points, 2)``: environment steps and the mean return of the last 100 training episodes, after each rollout."""
+    try:
+        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError:
+        rows = []
+    points = [(row.get(CLOCK), row.get("rollout/ep_rew_mean")) for row in rows]
+    return np.array([(float(steps), float(mean)) for steps, mean in points if steps and mean]).reshape(-1, 2)

@@ -50,7 +50,6 @@ class TrainConfig:
     :param init: folder of a finished run, online or offline, whose weights and statistics the agent begins with; what
         it sees and what it is are then as in that run, and so are all settings that are not given
     :param algorithm: a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
-    :param progress_bar: show a bar with the mean return and steps/s (on a terminal)
     """
 
     env: str
@@ -69,7 +68,6 @@ class TrainConfig:
     threads: int = 1
     init: str | Path | None = None
     algorithm: str | None = None
-    progress_bar: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,11 @@ class Settings:
     def method(self) -> str:
         """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
         return self.recipe.method
+
+    def heading(self) -> str:
+        """The run in one line."""
+        kind = "algorithm" if self.memory is None else "memory"
+        return f"{self.env} with {kind} {self.method}, seed {self.seed}, recipe {self.recipe_name}"
 
     def choices(self) -> dict[str, Any]:
         """Every hyper-parameter under the flat name by which it may be set."""
@@ -171,10 +174,15 @@ def _schedule(value: Any) -> Any:
     return parsed if isinstance(parsed, Linear) else value
 
 
-def resolve(config: TrainConfig, begun_with: BegunWith | None = None) -> Settings:
+def resolve(
+    config: TrainConfig,
+    begun_with: BegunWith | None = None,
+    spaces_found: tuple[spaces.Space, spaces.Space] | None = None,
+) -> Settings:
     """Make every choice that the config leaves open, and refuse what cannot work before anything is created.
 
     :param begun_with: the run that ``config.init`` names
+    :param spaces_found: of observations and actions, if the environment has been looked at
     :raises UserError: for each mistake, on one line
     """
     _check_numbers(config)
@@ -186,7 +194,7 @@ def resolve(config: TrainConfig, begun_with: BegunWith | None = None) -> Setting
     for value in env_kwargs.values():
         format_value(value)  # refuses what config.json cannot hold
     env_id = _resolve_id(config.env)
-    found = check_environment(env_id, env_kwargs)
+    found = spaces_found or check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, found[1])
     if begun_with is not None:
         recipe, recipe_name = _as_in(begun_with, config, found, env_id), str(config.init)

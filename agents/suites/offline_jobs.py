@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rl_larnn.agents.offline.config import OfflineConfig
-from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.logs import steps_logged
+from rl_larnn.agents.runs.results import read_result
 from rl_larnn.agents.suites.job import Job, read_origin
 from rl_larnn.agents.suites.jobs import check_once
 from rl_larnn.agents.suites.offline_sets import OfflineSet
-from rl_larnn.agents.training.offline_learning import CLOCK
-from rl_larnn.agents.training.offline_run import resume_offline, train_offline
+from rl_larnn.agents.training import resume_offline, train_offline
+from rl_larnn.agents.training.offline import CLOCK
 from rl_larnn.errors import unknown_name
-from rl_larnn.files import read_json
 
 #: Who is compared: memories that are told the return, Decision Transformers, and behaviour cloning without memory.
 OFFLINE_METHODS: dict[str, Mapping[str, Any]] = {
@@ -112,14 +111,14 @@ class OfflineRecord:
 
 def record_of(job: OfflineJob, out: Path) -> OfflineRecord:
     """The record of a finished run."""
-    result = read_json(job.run(out) / RESULT, "the result of a run")
+    result = read_result(job.run(out))
     return OfflineRecord(
         dataset=job.dataset,
         contender=job.method,
         seed=job.seed,
         score=result["normalized_score"],
         mean_return=result["mean_return"],
-        wiped=result["mean_return_wiped"],
+        wiped=result["mean_return_reset"],
         updates=result["updates"],
         updates_per_s=result["updates_per_s"],
         parameters=result["parameters"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rl_larnn.agents.offline.settings_file import load_offline_settings
 from rl_larnn.agents.reporting.csv_rows import write_rows
 from rl_larnn.agents.runs.folder import CONFIG
 from rl_larnn.agents.suites.job import Job, earlier_rows
@@ -12,7 +13,6 @@ from rl_larnn.agents.suites.local import run_locally
 from rl_larnn.agents.suites.offline_jobs import OfflineJob, OfflineRecord, record_of
 from rl_larnn.agents.suites.records import RESULTS
 from rl_larnn.agents.suites.run import only_one
-from rl_larnn.agents.training.offline_state import load_settings
 from rl_larnn.errors import UserError
 
 
@@ -47,5 +47,5 @@ def check_at_once(number: int) -> None:
 
 def _refuse_other_lengths(job: OfflineJob, out: Path) -> None:
     run = job.run(out)
-    if (run / CONFIG).exists() and (updates := load_settings(run).plan.updates) != job.updates:
+    if (run / CONFIG).exists() and (updates := load_offline_settings(run).plan.updates) != job.updates:
         raise UserError(f"{out} holds {job.name} with {updates} updates, not {job.updates}; choose another --out")

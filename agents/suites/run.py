@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.runs.results import score
+from rl_larnn.agents.runs.results import read_result, score
 from rl_larnn.agents.suites.definitions import Suite
 from rl_larnn.agents.suites.job import Job, earlier_rows, read_origin
 from rl_larnn.agents.suites.jobs import TaskJob
@@ -115,7 +114,7 @@ def read_tables(jobs: Sequence[TaskJob], out: Path) -> tuple[list[RunRecord], li
         error = job.error(out)
         if job.finished(out):
             records.append(_record(job, out))
-            trials = read_json(job.run(out) / RESULT, "the result of a run")["trials"]
+            trials = read_result(job.run(out))["evaluations"]
             points += [CurvePoint(job.task.id, job.method, job.seed, int(steps), mean) for steps, mean in trials]
         elif error is not None:
             steps, made = job.done(job.run(out)), read_origin(job.folder(out))
@@ -126,12 +125,12 @@ def read_tables(jobs: Sequence[TaskJob], out: Path) -> tuple[list[RunRecord], li
 
 
 def _record(job: TaskJob, out: Path) -> RunRecord:
-    result = read_json(job.run(out) / RESULT, "the result of a run")
+    result = read_result(job.run(out))
     return RunRecord(
         task=job.task.id,
         memory=job.method,
         seed=job.seed,
-        score=score(result["trials"]),
+        score=score(result["evaluations"]),
         kept=result["mean_return"],
         steps=result["steps"],
         steps_per_s=result["steps_per_s"],

@@ -1,6 +1,7 @@
 """The life of a run: start, resume, evaluate, select, finish."""
 
-from rl_larnn.agents.training.offline_run import OfflineRun, resume_offline, train_offline
-from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
+from rl_larnn.agents.settings.config import TrainConfig
+from rl_larnn.agents.training.finish import Run
+from rl_larnn.agents.training.run import resume, resume_offline, train, train_offline
 
-__all__ = ["OfflineRun", "Run", "TrainConfig", "resume", "resume_offline", "train", "train_offline"]
+__all__ = ["Run", "TrainConfig", "resume", "resume_offline", "train", "train_offline"]

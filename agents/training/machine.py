@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
-from rich.console import Console
 
 from rl_larnn import native
+from rl_larnn.agents.reporting.reporter import Reporter
 
 
 @contextmanager
@@ -22,9 +22,9 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def compile_kernels(device: torch.device, visible: bool) -> None:
+def compile_kernels(device: torch.device, reporter: Reporter) -> None:
     """Have the kernels ready before the clock runs, and say so: the first run on a machine must not seem to hang."""
     if device.type == "cpu" and native.needs_compiling(torch.zeros(0)):
-        status = Console(stderr=True).status("compiling the kernels for this machine, once: some 20 s")
-        with status if visible else nullcontext():
+        with reporter.progress() as bar:
+            bar.note("compiling the kernels for this machine, once: some 20 s")
             native.library(torch.float32)

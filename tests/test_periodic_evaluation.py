@@ -1,4 +1,4 @@
-"""The agents that do best on the way are kept, and looking for them changes nothing else."""
+"""Periodic evaluation keeps the agents that do best, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs.progress import Progress
-from rl_larnn.agents.runs.state import Session
-from rl_larnn.agents.training import evaluations as trials
-from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
-from rl_larnn.agents.training.top_checkpoints import candidates, keep
+from rl_larnn.agents.training import Run, TrainConfig, evaluations, resume, train
+from rl_larnn.agents.training.online import OnlineLearner
+from rl_larnn.agents.training.session import Session
+from rl_larnn.agents.training.top_checkpoints import keep, top_checkpoints
 from rl_larnn.errors import Interrupted
+from tests.training_cases import curve
 
 ROLLOUT = 32
 TINY = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seq_len": 16, "hidden_size": 8, "learning_rate": 0.01}
@@ -39,7 +40,7 @@ def weights(model: RecurrentPPO) -> torch.Tensor:
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[float], list[torch.Tensor]]]:
-    """The returns that the trials to come will have; and the weights that were tried."""
+    """The returns that the evaluations to come will have; and the weights that were evaluated."""
     returns: list[float] = []
     tried: list[torch.Tensor] = []
 
@@ -47,12 +48,12 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[float], list
         tried.append(weights(model))
         return Evaluation((returns.pop(0),), (7,))
 
-    monkeypatch.setattr(trials, "evaluate", pretend)
+    monkeypatch.setattr(evaluations, "evaluate", pretend)
     yield returns, tried
 
 
 def kept(run: Run) -> list[tuple[float, int]]:
-    return [(candidate.mean_return, candidate.steps // ROLLOUT) for candidate in candidates(run.folder)]
+    return [(checkpoint.mean_return, checkpoint.steps // ROLLOUT) for checkpoint in top_checkpoints(run.folder)]
 
 
 def test_the_four_best_are_kept_and_the_later_of_equals(
@@ -63,9 +64,9 @@ def test_the_four_best_are_kept_and_the_later_of_equals(
     run = train(replace(CONFIG, n_timesteps=7 * ROLLOUT, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
     assert returns == []
     assert kept(run) == [(30, 4), (30, 2), (20, 6), (20, 3)]
-    for candidate in candidates(run.folder):
-        model = RecurrentPPO.load(candidate.folder / "model.zip", device="cpu")
-        torch.testing.assert_close(weights(model), tried[candidate.steps // ROLLOUT - 1], rtol=0, atol=0)
+    for checkpoint in top_checkpoints(run.folder):
+        model = RecurrentPPO.load(checkpoint.folder / "model.zip", device="cpu")
+        torch.testing.assert_close(weights(model), tried[checkpoint.steps // ROLLOUT - 1], rtol=0, atol=0)
 
 
 def test_a_resumed_run_remembers_the_best(planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path) -> None:
@@ -78,20 +79,20 @@ def test_a_resumed_run_remembers_the_best(planned: tuple[list[float], list[torch
     assert kept(longer) == [(30, 1), (29, 7), (25, 6), (25, 2)]
 
 
-def test_a_trial_that_is_held_again_takes_the_place_of_the_first(
+def test_an_evaluation_that_is_repeated_takes_the_place_of_the_first(
     planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path
 ) -> None:
-    """As after a kill, when training goes on from a checkpoint before the trial."""
+    """As after a kill, when training goes on from a checkpoint before the evaluation."""
     returns, _ = planned
     returns += [10, 30, 20, 10, 15]
     run = train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
     model = RecurrentPPO.load(run.folder / "best" / "64" / "model.zip", env=make_vec(), device="cpu")
-    session = Session(run.folder, run.settings, model, make_vec(), Progress())
+    session = Session(run.folder, run.settings, OnlineLearner(run.settings, make_vec(), model), Progress())
     keep(session, 5.0)
     assert kept(run) == [(20, 3), (15, 5), (10, 4), (5, 2)]
 
 
-def test_a_kill_while_one_is_dropped_leaves_no_half_candidate(
+def test_a_kill_while_one_is_dropped_leaves_no_half_checkpoint(
     planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned[0].extend([10, 30, 20, 15, 40])
@@ -107,26 +108,30 @@ def test_a_kill_while_one_is_dropped_leaves_no_half_candidate(
     monkeypatch.setattr("shutil.rmtree", killed)
     with pytest.raises(Interrupted):
         train(replace(CONFIG, run_dir=tmp_path / "run", eval_freq=ROLLOUT))
-    left = candidates(tmp_path / "run")
-    assert [candidate.steps // ROLLOUT for candidate in left] == [5, 2, 3, 4]
-    assert all((candidate.folder / "model.zip").exists() for candidate in left)
+    left = top_checkpoints(tmp_path / "run")
+    assert [checkpoint.steps // ROLLOUT for checkpoint in left] == [5, 2, 3, 4]
+    assert all((checkpoint.folder / "model.zip").exists() for checkpoint in left)
 
 
-def test_when_trials_are_due_does_not_depend_on_interruptions(
+def test_when_evaluations_are_due_does_not_depend_on_interruptions(
     planned: tuple[list[float], list[torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     returns, _ = planned
     returns += [10.0] * 20
     whole = train(replace(CONFIG, run_dir=tmp_path / "whole", eval_freq=2 * ROLLOUT))
-    folder = tmp_path / "cut"
+    folder, run_if_due = tmp_path / "cut", evaluations.PeriodicEvaluation.run_if_due
     for steps in range(ROLLOUT, 5 * ROLLOUT + 1, ROLLOUT):  # a session for each rollout, as if killed after it
         config = replace(CONFIG, n_timesteps=steps, run_dir=folder, eval_freq=2 * ROLLOUT)
-        monkeypatch.setattr(trials.TrialCallback, "try_at_the_end", lambda self: None)
+        monkeypatch.setattr(evaluations.PeriodicEvaluation, "run_if_due", lambda self, last: run_if_due(self, False))
         cut = train(config) if steps == ROLLOUT else resume(folder, n_timesteps=steps)
-    assert [step for step, _ in cut.result.trials] == [step for step, _ in whole.result.trials][:-1] == [64, 128]
+    assert (
+        [step for step, _ in cut.result.evaluations] == [step for step, _ in whole.result.evaluations][:-1] == [64, 128]
+    )
 
 
-def test_a_trial_plays_the_same_episodes_whenever_it_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_plays_the_same_episodes_whenever_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first: list[np.ndarray] = []
 
     def look(model: RecurrentPPO, env: VecEnv, n_episodes: int) -> Evaluation:
@@ -134,7 +139,7 @@ def test_a_trial_plays_the_same_episodes_whenever_it_is_run(tmp_path: Path, monk
         first.append(env.get_original_obs())  # type: ignore[attr-defined]
         return Evaluation((0.0,), (7,))
 
-    monkeypatch.setattr(trials, "evaluate", look)
+    monkeypatch.setattr(evaluations, "evaluate", look)
     train(replace(CONFIG, n_timesteps=2 * ROLLOUT, run_dir=tmp_path / "cut", eval_freq=ROLLOUT))
     resume(tmp_path / "cut", n_timesteps=4 * ROLLOUT)
     cut = [*first]
@@ -144,16 +149,16 @@ def test_a_trial_plays_the_same_episodes_whenever_it_is_run(tmp_path: Path, monk
     assert len({float(seen[0, 0]) for seen in cut}) == 4
 
 
-def test_trials_leave_the_training_as_it_is(tmp_path: Path) -> None:
+def test_evaluations_leave_the_training_as_it_is(tmp_path: Path) -> None:
     runs = {freq: train(replace(CONFIG, run_dir=tmp_path / str(freq), eval_freq=freq)) for freq in (0, ROLLOUT)}
     without, tried = (load_run(run.folder / "checkpoint" / "..").folder for run in runs.values())
     ends = [RecurrentPPO.load(folder / "checkpoint" / "model.zip", device="cpu") for folder in (without, tried)]
     torch.testing.assert_close(weights(ends[0]), weights(ends[1]), rtol=0, atol=0)
-    assert runs[0].curve and [point[:2] for point in runs[0].curve] == [point[:2] for point in runs[ROLLOUT].curve]
-    assert not (runs[0].folder / "best").exists() and runs[0].result.best_at_steps == 160
+    assert curve(runs[0]) and curve(runs[0]) == curve(runs[ROLLOUT])
+    assert not (runs[0].folder / "best").exists() and runs[0].result.best_at == 160
 
 
-def test_trials_are_off_the_clock() -> None:
+def test_evaluations_are_off_the_clock() -> None:
     progress = Progress()
     before = progress.wall_s
     with progress.paused():

@@ -1,4 +1,4 @@
-"""The agent of a run is the one of its candidates that is best on episodes which all of them begin alike."""
+"""The agent of a run is the one of its best checkpoints that is best on the same fresh episodes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.training import evaluations as trials
-from rl_larnn.agents.training import run as training
-from rl_larnn.agents.training import selection as play_off
-from rl_larnn.agents.training.run import Run, TrainConfig, resume, train
-from rl_larnn.agents.training.top_checkpoints import candidates
+from rl_larnn.agents.training import Run, TrainConfig, evaluations, finish, resume, selection, train
+from rl_larnn.agents.training.top_checkpoints import top_checkpoints
 from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import TINY, interrupt
 
@@ -32,19 +29,19 @@ Trained = Callable[[list[float], list[float]], Run]
 
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """A run whose trials and play-off end as planned."""
+    """A run whose evaluations and final selection end as planned."""
 
-    def run(in_trials: list[float], in_play_off: list[float]) -> Run:
-        for module, returns in ((trials, in_trials), (play_off, in_play_off)):
+    def run(periodic: list[float], final: list[float]) -> Run:
+        for module, returns in ((evaluations, periodic), (selection, final)):
             monkeypatch.setattr(module, "evaluate", lambda *a, left=returns: Evaluation((left.pop(0),), (7,)))
-        done = train(replace(CONFIG, n_timesteps=len(in_trials) * ROLLOUT, run_dir=tmp_path / "run"))
-        assert in_trials == in_play_off == []
+        done = train(replace(CONFIG, n_timesteps=len(periodic) * ROLLOUT, run_dir=tmp_path / "run"))
+        assert periodic == final == []
         return done
 
     return run
 
 
-def assert_handed_out(run: Run, steps: int) -> None:
+def assert_is_the_agent_of_the_run(run: Run, steps: int) -> None:
     """Weights and statistics of the agent that had learned from so many steps."""
     folder = run.folder / "best" / str(steps)
     weights = [
@@ -52,26 +49,26 @@ def assert_handed_out(run: Run, steps: int) -> None:
     ]
     torch.testing.assert_close(*weights, rtol=0, atol=0)
     assert (run.folder / "vecnormalize.pkl").read_bytes() == (folder / "vecnormalize.pkl").read_bytes()
-    assert run.result.best_at_steps == steps
+    assert run.result.best_at == steps
 
 
-def test_whoever_wins_the_play_off_is_the_agent_of_the_run(trained: Trained) -> None:
-    """Trials put the agents of steps 64, 160, 96 and 128 in this order; the third of these plays best."""
+def test_the_best_in_the_final_selection_is_the_agent_of_the_run(trained: Trained) -> None:
+    """Evaluations put the agents of steps 64, 160, 96 and 128 in this order; the third of these plays best."""
     run = trained([1, 9, 5, 3, 7], [20, 10, 30, 25])
-    assert run.result.play_off == [[96, 30], [128, 25], [64, 20], [160, 10]]
-    assert_handed_out(run, 96)
+    assert run.result.final_selection == [[96, 30], [128, 25], [64, 20], [160, 10]]
+    assert_is_the_agent_of_the_run(run, 96)
 
 
 def test_the_later_of_equals_wins(trained: Trained) -> None:
     run = trained([9, 5, 5], [30, 30, 29])
-    assert run.result.play_off == [[96, 30], [32, 30], [64, 29]]
-    assert_handed_out(run, 96)
+    assert run.result.final_selection == [[96, 30], [32, 30], [64, 29]]
+    assert_is_the_agent_of_the_run(run, 96)
 
 
-def test_one_candidate_need_not_play(trained: Trained) -> None:
+def test_a_single_checkpoint_need_not_play(trained: Trained) -> None:
     run = trained([4], [])
-    assert run.result.play_off == []
-    assert_handed_out(run, 32)
+    assert run.result.final_selection == []
+    assert_is_the_agent_of_the_run(run, 32)
 
 
 def test_all_begin_the_same_fresh_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,29 +80,29 @@ def test_all_begin_the_same_fresh_episodes(tmp_path: Path, monkeypatch: pytest.M
         assert n_episodes == env.num_envs and not env.training  # type: ignore[attr-defined]
         return Evaluation((0.0,), (7,))
 
-    for module in (trials, play_off):
+    for module in (evaluations, selection):
         monkeypatch.setattr(module, "evaluate", look)
     train(replace(CONFIG, run_dir=tmp_path / "run"))
-    *in_trials, first, second, third, fourth = begun
-    assert len(in_trials) == 5 and len(first) == play_off.EPISODES
+    *periodic, first, second, third, fourth = begun
+    assert len(periodic) == 5 and len(first) == selection.EPISODES
     for other in (second, third, fourth):
         np.testing.assert_array_equal(other, first)
-    assert not np.isin(first[:, 0], np.concatenate(in_trials)[:, 0]).any(), "nothing that was played in trials"
+    assert not np.isin(first[:, 0], np.concatenate(periodic)[:, 0]).any(), "nothing that was played before"
 
 
-def test_an_interrupted_play_off_is_held_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(play_off, "evaluate", interrupt)
+def test_an_interrupted_final_selection_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "evaluate", interrupt)
     with pytest.raises(Interrupted):
         train(replace(CONFIG, run_dir=tmp_path / "run"))
     monkeypatch.undo()
     shutil.copytree(tmp_path / "run", tmp_path / "again")
     first, second = (resume(tmp_path / name).result for name in ("run", "again"))
-    assert first.play_off == second.play_off and len(first.play_off) == 4
+    assert first.final_selection == second.final_selection and len(first.final_selection) == 4
 
 
 def test_a_damaged_record_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "play_off", lambda session: {})
+    monkeypatch.setattr(finish, "final_selection", lambda session: {})
     run = train(replace(CONFIG, run_dir=tmp_path / "run"))
-    (candidates(run.folder)[0].folder / "trial.json").write_text("{")
+    (top_checkpoints(run.folder)[0].folder / "trial.json").write_text("{")
     with pytest.raises(UserError, match=r"trial\.json"):
-        candidates(run.folder)
+        top_checkpoints(run.folder)

@@ -1,0 +1,211 @@
+"""Learning from data: the updates of an imitation learner, with pauses between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rl_larnn.agents.components.checks import NonFiniteError, all_finite
+from rl_larnn.agents.evaluation.evaluate import Evaluation
+from rl_larnn.agents.offline.config import OfflineSettings, load_data
+from rl_larnn.agents.offline.learner import OfflineLearner
+from rl_larnn.agents.offline.seen import fit_statistics
+from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.reporting.reporter import Bar
+from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
+from rl_larnn.agents.runs.progress import Progress
+from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.runs.results import OfflineResult
+from rl_larnn.agents.settings.environments import load_normalization, make_environments, normalized
+from rl_larnn.agents.settings.memory_names import short_name
+from rl_larnn.agents.settings.models import build_model, load_model
+from rl_larnn.agents.training.learner import Pauses, RunSpec
+from rl_larnn.envs.datasets import Dataset, dataset_title
+from rl_larnn.errors import UserError
+from rl_larnn.state import pack, unpack
+from rl_larnn.upstream import PolicyState
+
+#: The key under which a log says how many updates were made.
+CLOCK = "time/updates"
+#: Lines of the log, over the whole training.
+_LINES = 100
+_MEMORY = "memory.pt"
+
+
+class DataLearner:
+    """Learns from a dataset (:class:`rl_larnn.agents.training.learner.Learner`).
+
+    The last agent is the result; there is no selection on test returns.
+    """
+
+    unit, clock = "updates", CLOCK
+    evaluations, selects_best = 10, False
+
+    def __init__(self, settings: OfflineSettings, env: VecEnv, model: RecurrentPPO, dataset: Dataset) -> None:
+        seed, recipe = derived_seed(settings.run.seed, 3), settings.run.recipe
+        self.settings, self.env, self.model = settings, env, model
+        self.learner = OfflineLearner(model, dataset, recipe, settings.plan, seed)
+        self._records: list[dict[str, torch.Tensor]] = []  # of the updates since the last line of the log
+
+    @property
+    def done(self) -> int:
+        """Updates made."""
+        return self.learner.updates
+
+    @property
+    def total(self) -> int:
+        """Updates of the whole run."""
+        return self.learner.plan.updates
+
+    def learn(self, pauses: Pauses) -> None:
+        """Update by update."""
+        pauses.save_if_due()
+        while self.done < self.total and not pauses.stopped:
+            self._records.append(self._update())
+            pauses.bar.advance()
+            last = self.done == self.total
+            if pauses.evaluate_if_due(last) or last or self.done % max(self.total // _LINES, 1) == 0:
+                self._write_line(pauses.progress, pauses.bar)
+            pauses.save_if_due()
+        self.check()
+
+    def _update(self) -> dict[str, torch.Tensor]:
+        try:
+            return self.learner.update()
+        except ValueError as error:  # PyTorch's distributions refuse parameters that are not numbers
+            self.check()
+            raise UserError(
+                f"cannot learn from the batch of update {self.done + 1}: the agent's actions are no numbers; are "
+                "those of the data too large?"
+            ) from error
+
+    def check(self) -> None:
+        """:raises NonFiniteError: if a weight is no longer a number."""
+        if not all_finite(self.model.policy.parameters()):
+            self._diverged()
+
+    def _diverged(self) -> None:
+        raise NonFiniteError(f"training diverged by update {self.done}; try a lower learning_rate")
+
+    def _write_line(self, progress: Progress, bar: Bar) -> None:
+        """Log the means over the updates since the last line."""
+        records, logger, policy = self._records, self.model.logger, self.model.policy
+        means = {key: torch.stack([record[key] for record in records]).mean().item() for key in records[0]}
+        self._records = []
+        if not all(math.isfinite(mean) for mean in means.values()):
+            self._diverged()
+        for key, mean in means.items():
+            logger.record(key, mean)
+        if hasattr(policy, "log_std"):
+            logger.record("train/std", policy.log_std.exp().mean().item())
+        logger.record("train/learning_rate", policy.optimizer.param_groups[0]["lr"])
+        logger.record("time/updates_per_s", round(self.done / progress.wall_s, 1))
+        logger.record(CLOCK, self.done)
+        logger.dump(self.done)
+        bar.note(f"loss {means['train/imitation_loss']:.3f}")
+
+    def cut_off(self) -> bool:
+        """Updates are cut off in the middle only by a second signal; nothing is fit to be saved then."""
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """Where the batches have come to."""
+        return {"sampler": self.learner.sampler.state()}
+
+    def save_files(self, folder: Path) -> None:
+        """The memory that is carried from batch to batch."""
+        if self.learner.state is not None:
+            torch.save(pack(self.learner.state), folder / _MEMORY)
+
+    def restore(self, state: Mapping[str, Any], folder: Path) -> None:
+        """See :meth:`state` and :meth:`save_files`."""
+        self.learner.updates = int(state["updates"])
+        self.learner.sampler.restore(state["sampler"])
+        if (folder / _MEMORY).exists():
+            packed = torch.load(folder / _MEMORY, map_location=self.model.device, weights_only=True)
+            carried = unpack(packed, self.model.policy.initial_state(1))
+            assert isinstance(carried, PolicyState)
+            self.learner.state = carried
+
+    def prepare_log(self) -> None:
+        """Nothing: a line is written at once."""
+
+    def evaluation_seed(self) -> int:
+        """The same episodes in every evaluation, also in those of a run that was resumed."""
+        return derived_seed(self.settings.run.seed, 2)
+
+    def evaluation_records(self, mean_return: float) -> dict[str, float]:
+        """The score on the dataset's scale, where that is known."""
+        score = self._score(mean_return)
+        return {} if score is None else {"eval/normalized_score": score}
+
+    def _score(self, mean_return: float) -> float | None:
+        dataset = self.learner.dataset
+        return None if dataset.references is None else float(dataset.normalized_score(mean_return))
+
+    def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> OfflineResult:
+        """The result of the run."""
+        return OfflineResult(
+            dataset=self.settings.dataset,
+            updates=self.done,
+            updates_per_s=round(self.done / common["wall_s"], 1),
+            target_return=self.settings.run.recipe.target_return,
+            normalized_score=self._score(evaluation.mean),
+            **common,
+        )
+
+
+def offline_run(settings: OfflineSettings, dataset: Dataset | None = None) -> RunSpec:
+    """A run that learns from data.
+
+    :param dataset: what it learns from, if that has been opened already
+    """
+    run = settings.run
+    return RunSpec(
+        run,
+        settings,
+        title=dataset_title(settings.dataset),
+        name=short_name(run.method) + ("-clone" if run.recipe.target_return is None else ""),
+        total=settings.plan.updates,
+        threshold=None,
+        new=lambda: _new(settings, load_data(settings) if dataset is None else dataset),
+        load=lambda checkpoint: _load(settings, checkpoint),
+    )
+
+
+def _new(settings: OfflineSettings, dataset: Dataset) -> DataLearner:
+    recipe = settings.run.recipe
+    env = normalized(_environments(settings), recipe)
+    try:
+        if isinstance(env, VecNormalize):
+            fit_statistics(env, dataset, recipe, recipe.gamma)
+            env.training = False
+        model = build_model(recipe, env, settings.run.seed, settings.run.device)
+        assert isinstance(model, RecurrentPPO)
+        return DataLearner(settings, env, model, dataset)
+    except BaseException:
+        env.close()
+        raise
+
+
+def _load(settings: OfflineSettings, checkpoint: Path) -> DataLearner:
+    dataset, run = load_data(settings), settings.run
+    env = _environments(settings)
+    try:
+        env = load_normalization(checkpoint / NORMALIZATION, env, training=False)
+        model = load_model(checkpoint / MODEL, env, run.device, run.algorithm)
+        assert isinstance(model, RecurrentPPO)
+        return DataLearner(settings, env, model, dataset)
+    except BaseException:
+        env.close()
+        raise
+
+
+def _environments(settings: OfflineSettings) -> VecEnv:
+    run, seed = settings.run, derived_seed(settings.run.seed, 2)
+    return make_environments(run.env, run.env_kwargs, run.recipe, run.recipe.n_envs, seed, run.vec_env)
