@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 from command_line import Parser, script
-from rl_larnn.agents.suites.page import read_heading, write_page
-from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves
-from rl_larnn.agents.suites.tables import summary_table
+from rl_larnn.agents.reporting.csv_rows import read_rows
+from rl_larnn.agents.suites.datasets import find_dataset_suite
+from rl_larnn.agents.suites.page import read_heading, write_dataset_page, write_page
+from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, DatasetRecord, RunRecord
+from rl_larnn.agents.suites.suite_results import SuiteResults
+from rl_larnn.agents.suites.tables import dataset_summary, gain_summary
 from rl_larnn.errors import UserError
 
 
@@ -26,14 +29,20 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     folder = arguments.folder
-    records = read_results(folder / RESULTS)
-    curves = read_suite_curves(folder / CURVES) if (folder / CURVES).exists() else []
+    records = read_rows(folder / RESULTS, RunRecord, DatasetRecord)
+    curves = read_rows(folder / CURVES, CurvePoint) if (folder / CURVES).exists() else []
+    results = SuiteResults(records)
     title, command = read_heading(folder) or (f"Results of {folder.resolve().name}", None)
     command = arguments.command or command
     if command is None:
         raise UserError(f"expected --command: {folder} has no page yet that names the command behind its runs")
-    page = write_page(folder, records, curves, arguments.title or title, command)
-    print(f"{summary_table(records)}\npage: {page}")
+    title = arguments.title or title
+    if any(isinstance(record, DatasetRecord) for record in records):
+        tasks = find_dataset_suite("standard").tasks
+        page, summary = write_dataset_page(folder, records, tasks, title, command), dataset_summary(results, tasks)
+    else:
+        page, summary = write_page(folder, records, curves, title, command), gain_summary(results)
+    print(f"{summary}\npage: {page}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Comparing offline learners: the sets, the runs, the table and the page."""
+"""Comparing offline learners: the datasets, the runs, the table and the page."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig
 from rl_larnn.agents.behaviours.config import find_collection_env
-from rl_larnn.agents.reporting.csv_rows import read_rows
+from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
+from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.suites import offline_run as runner
-from rl_larnn.agents.suites.job import execute
-from rl_larnn.agents.suites.offline_jobs import OFFLINE_METHODS, OfflineJob, OfflineRecord, offline_jobs
-from rl_larnn.agents.suites.offline_page import summary, write_offline_page
-from rl_larnn.agents.suites.offline_run import run_offline_suite
-from rl_larnn.agents.suites.offline_sets import KINDS, OFFLINE_SUITES, OfflineSet, collect_missing, offline_suite
-from rl_larnn.agents.suites.records import RESULTS
-from rl_larnn.agents.suites.tables import MISSING
+from rl_larnn.agents.suites import run as runner
+from rl_larnn.agents.suites.datasets import DATASET_SUITES, KINDS, collect_missing, find_dataset_suite
+from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.agents.suites.job import Job, execute, jobs_of
+from rl_larnn.agents.suites.page import write_dataset_page
+from rl_larnn.agents.suites.records import RESULTS, DatasetRecord, RunRecord
+from rl_larnn.agents.suites.run import Options, run_suite
+from rl_larnn.agents.suites.suite_results import SuiteResults
+from rl_larnn.agents.suites.tables import MISSING, dataset_summary
+from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs.datasets import DatasetError, local_ids
 from rl_larnn.errors import UserError
+from rl_larnn.files import read_json
 from tests.dataset_cases import store_in
 from tests.script_cases import Call, caller
 
-RECALL = OfflineSet(
+RECALL = DatasetTask(
     "TMazePassive-10-corridor-4/mixed50-v0",
     "recall",
     6,
@@ -53,107 +57,112 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "run_locally", run)
 
 
-def record(dataset: str, method: str, seed: int, score: float) -> OfflineRecord:
-    return OfflineRecord(dataset, method, seed, score, score, 0.0, 6, 10.0, 99, "abc", "torch 2", "a machine")
+def suite(*tasks: DatasetTask) -> Suite:
+    return Suite("mine", tasks or (RECALL,))
 
 
-@pytest.mark.parametrize("name", OFFLINE_SUITES)
-def test_every_set_is_what_its_collection_makes(name: str) -> None:
-    sets = offline_suite(name)
-    ids = [one.id for one in sets]
-    assert len(set(ids)) == len(ids) and {one.kind for one in sets} == set(KINDS)
-    for one in sets:
-        made = find_collection_env(one.config).dataset_ids(one.config)
-        assert one.id in made.values()
-        # Of twins the last is what the learner of the masked task sees.
-        assert one.kind == ("recall" if len(made) == 1 else "masked" if one.id == list(made.values())[-1] else "plain")
-    with pytest.raises(UserError, match="unknown offline suite 'quik'; did you mean quick"):
-        offline_suite("quik")
+def record(dataset: str, method: str, seed: int, score: float) -> DatasetRecord:
+    return DatasetRecord(dataset, method, seed, score, score, 6, 10.0, 99, "abc", "torch 2", "a machine")
 
 
-def test_runs_are_done_once_and_tabled(inside: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_dataset_is_what_its_collection_makes() -> None:
+    tasks = find_dataset_suite("standard").tasks
+    assert {task.id for task in find_dataset_suite("quick").tasks} <= {task.id for task in tasks}
+    ids = [task.id for task in tasks]
+    assert len(set(ids)) == len(ids) and {task.kind for task in tasks} == set(KINDS)
+    for task in tasks:
+        made = find_collection_env(task.collection).dataset_ids(task.collection)
+        assert task.id in made.values()
+        # Of two the last is what the learner of the masked task sees.
+        kind = "recall" if len(made) == 1 else "masked" if task.id == list(made.values())[-1] else "plain"
+        assert task.kind == kind
+
+
+def test_missing_datasets_are_collected_once(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(_: str) -> None:
         raise DatasetError("damaged")
 
-    told: list[str] = []
-    collect_missing([RECALL], told.append)
-    collect_missing([RECALL], told.append)
+    reporter, told = Reporter(), list[str]()
+    reporter.message = told.append  # type: ignore[method-assign]
+    for _ in range(2):
+        collect_missing(suite(), reporter)
     assert told == [f"collecting {RECALL.id}"] and local_ids() == [RECALL.id]
-    other = replace(RECALL, config=replace(RECALL.config, episodes=31))
+    other = replace(RECALL, collection=replace(RECALL.collection, episodes=31))
     with pytest.raises(UserError, match=f"{RECALL.id} was collected with episodes=30, the suite wants episodes=31: re"):
-        collect_missing([other], told.append)
-    with monkeypatch.context() as patch:
-        patch.setattr("rl_larnn.agents.suites.offline_sets.read_record", damaged)
-        with pytest.raises(UserError, match="damaged"):
-            collect_missing([RECALL], told.append)
-    jobs = offline_jobs([RECALL], ["gru", "bc-best-10%"], [0, 1])
-    assert [job.name for job in jobs] == [
-        f"{RECALL.id}, {name}, seed {s}" for s in (0, 1) for name in ("gru", "bc-best-10%")
-    ]
-    seen: list[str] = []
-    records = run_offline_suite(jobs, Path("out"), 2, lambda running: seen.extend(job.name for job in running))
-    assert seen == [job.name for job in jobs] and [job.percent(Path("out")) for job in jobs] == [100] * 4
-    assert sorted(records, key=lambda row: row.key) == read_rows(Path("out") / RESULTS, OfflineRecord)
-    again = run_offline_suite(jobs, Path("out"), 2, lambda running: seen.extend("again" for _ in running))
+        collect_missing(suite(other))
+    monkeypatch.setattr("rl_larnn.agents.suites.datasets.read_record", damaged)
+    with pytest.raises(UserError, match="damaged"):
+        collect_missing(suite())
+
+
+def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
+    collect_missing(suite())
+    jobs = jobs_of(suite(), ["gru", "bc-best-10%"], [0, 1])
+    names = [f"{RECALL.id}, {name}, seed {seed}" for seed in (0, 1) for name in ("gru", "bc-best-10%")]
+    assert [job.name for job in jobs] == names
+    out, seen = Path("out"), list[str]()
+    records, _ = run_suite(suite(), jobs, out, Options(), lambda running: seen.extend(job.name for job in running))
+    assert seen == names and [job.percent(out) for job in jobs] == [100] * 4
+    assert sorted(records, key=lambda row: row.key) == read_rows(out / RESULTS, DatasetRecord)
+    result = read_json(jobs[0].run(out) / RESULT, "the result")
+    assert records[0].score == result["normalized_score"] and records[0].mean_return == result["mean_return"]
+    assert records[0].reset_return == result["mean_return_reset"] and records[0].steps == result["updates"] == 6
+    again, _ = run_suite(suite(), jobs, out, Options(), lambda running: seen.extend("again" for _ in running))
     assert again == records and "again" not in seen
-    (jobs[0].run(Path("out")) / RESULT).unlink()  # as of a run that was interrupted
-    longer = [replace(job, updates=7) for job in jobs]
-    with pytest.raises(UserError, match=r"out holds .*, gru, seed 0 with 6 updates, not 7; choose another --out"):
-        run_offline_suite(longer, Path("out"), 2, lambda running: None)
-    page = write_offline_page(Path("out"), [RECALL], records, "A page", "python scripts/run_offline_suite.py")
-    assert (Path("out") / "scores.png").stat().st_size > 5000
+    with pytest.raises(UserError, match=r"out holds runs of .* with updates=6 \(now 7\); choose another --out"):
+        run_suite(suite(replace(RECALL, updates=7)), jobs, out, Options(), lambda running: None)
+    page = write_dataset_page(out, records, [RECALL], "A page", "python scripts/run_offline_suite.py")
+    assert (out / "scores.png").stat().st_size > 5000
     assert all(words in page.read_text() for words in (RECALL.id, "`gru`", "`bc-best-10%`", "## Recall", "updates/s"))
 
 
 def test_a_run_that_fails_is_told(inside: Path, here: None) -> None:
-    (job,) = jobs = offline_jobs([replace(RECALL, id="CartPole/nothing-v0")], ["gru"], [0])
-    assert run_offline_suite(jobs, Path("out"), 1, lambda running: None) == []
-    assert "unknown dataset 'CartPole/nothing-v0'" in (job.error(Path("out")) or "")
+    nothing = suite(replace(RECALL, id="CartPole/nothing-v0"))
+    (job,) = jobs = jobs_of(nothing, ["gru"], [0])
+    records, _ = run_suite(nothing, jobs, Path("out"), Options(), lambda running: None)
+    error = "unknown dataset 'CartPole/nothing-v0'"
+    assert error in (job.error(Path("out")) or "") and [error in record.error for record in records] == [True]
 
 
-@pytest.mark.parametrize(
-    "methods, seeds, message",
-    [
-        (["grru"], [0], "unknown method 'grru'; did you mean gru"),
-        (["gru", "gru"], [0], "expected each memory and seed once, got gru, gru"),
-        (["gru"], [], "expected at least one memory and one seed, got none"),
-    ],
-)
-def test_impossible_runs_are_refused(methods: list[str], seeds: list[int], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        offline_jobs([RECALL], methods, seeds)
+def test_tables_of_earlier_revisions_are_read(tmp_path: Path) -> None:
+    """They had no column for errors."""
+    path = tmp_path / RESULTS
+    write_rows(path, DatasetRecord, [record("a/x-v0", "gru", 0, 1.0)])
+    header, row = path.read_text().splitlines()
+    assert header.startswith("dataset,contender,seed,score,mean_return,wiped,updates,updates_per_s,parameters,")
+    path.write_text(f"{header.removesuffix(',error')}\n{row.removesuffix(',')}\n")
+    assert read_rows(path, RunRecord, DatasetRecord) == [record("a/x-v0", "gru", 0, 1.0)]
 
 
 def test_the_summary_by_hand() -> None:
-    sets = [
-        replace(RECALL, id=name, kind=kind)
-        for name, kind in (("a/x-v0", "plain"), ("b/x-v0", "plain"), ("c/x-v0", "recall"))
-    ]
+    kinds = (("a/x-v0", "plain"), ("b/x-v0", "plain"), ("c/x-v0", "recall"))
+    tasks = [replace(RECALL, id=name, kind=kind) for name, kind in kinds]
     records = [
         *(record("a/x-v0", "gru", seed, score) for seed, score in enumerate((10.0, 30.0))),
         record("b/x-v0", "gru", 0, 50.0),
         record("c/x-v0", "gru", 0, 7.0),
         record("a/x-v0", "bc", 0, 40.0),
     ]
-    lines = summary(sets, records).splitlines()
+    lines = dataset_summary(SuiteResults(records), tasks).splitlines()
     assert lines[0] == "| mean score over datasets | plain | recall |"
     assert lines[2:] == ["| `gru` | 35.0 | 7.0 |", f"| `bc` | {MISSING} | {MISSING} |"]
 
 
 def test_the_page_by_hand(tmp_path: Path) -> None:
     records = [record(RECALL.id, "gru", 0, 90.0), record(RECALL.id, "gru", 1, 70.0), record(RECALL.id, "bc", 0, -0.02)]
-    page = write_offline_page(tmp_path, [RECALL], records, "A page", "python x").read_text()
+    page = write_dataset_page(tmp_path, records, [RECALL], "A page", "python x").read_text()
     assert f"| {RECALL.id} | 6 | **80.0** (70.0) | 0.0 |" in page
-    assert "| `gru` | 10 | 99 |" in page and "Seeds 0, 1; a machine; revisions abc." in page and "python x" in page
+    assert "| `gru` | 10 | 99 |" in page and "machine: a machine" in page and "git revision: abc" in page
+    assert "python x" in page
 
 
-def test_the_page_says_where_nobody_sees_the_last_action(tmp_path: Path) -> None:
-    sets = offline_suite("quick", ["CartPole/", "Pendulum"])
-    records = [record(one.id, "gru", 0, 1.0) for one in sets]
-    page = write_offline_page(tmp_path, sets, records, "A page", "python x").read_text()
-    assert "On Pendulum, Pendulum-POMDP nobody sees the last action, and there it has two." in page
-    page = write_offline_page(tmp_path, sets[:1], records, "A page", "python x").read_text()
-    assert "nobody sees the last action" not in page
+def test_the_page_says_where_no_method_sees_the_last_action(tmp_path: Path) -> None:
+    tasks = find_dataset_suite("quick").only(["CartPole/", "Pendulum"]).tasks
+    records = [record(task.id, "gru", 0, 1.0) for task in tasks]
+    page = write_dataset_page(tmp_path, records, tasks, "A page", "python x").read_text()
+    assert "On Pendulum, Pendulum-POMDP no method sees the last action, and there it has two." in page
+    page = write_dataset_page(tmp_path, records, tasks[:1], "A page", "python x").read_text()
+    assert "sees the last action, and" not in page
 
 
 @pytest.fixture
@@ -163,22 +172,23 @@ def call(inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def test_the_command_compares(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """In processes of its own, from a store that is still empty."""
-    monkeypatch.setitem(OFFLINE_SUITES, "quick", lambda: [RECALL, replace(RECALL, id="other/x-v0")])
+    monkeypatch.setitem(DATASET_SUITES, "quick", lambda: [RECALL, replace(RECALL, id="other/x-v0")])
     arguments = ["--contenders", "gru", "bc", "--seeds", "0", "--only", "corridor"]
     status, out, err = call(*arguments, "--collect-only")
     assert (status, err) == (0, "") and out == f"collecting {RECALL.id}\n"
     status, out, err = call(*arguments)
     assert (status, err) == (0, "") and "| mean score over datasets | recall |" in out
-    assert "python scripts/run_offline_suite.py --methods gru bc" in Path("runs/offline-quick/README.md").read_text()
+    assert "python scripts/run_offline_suite.py --contenders gru bc" in Path("runs/offline-quick/README.md").read_text()
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--suite", "quik"], "unknown offline suite 'quik'; did you mean quick"),
+        (["--methods", "grru"], "unknown method 'grru'; did you mean gru"),
         (["--contenders", "ppo"], "unknown method 'ppo'"),
         (["--jobs", "0", "--only", "CartPole-POMDP/expert"], "expected at least 1 run at a time, got 0"),
-        (["--only", "nothing"], "no dataset of the suite quick is called nothing; there are CartPole/medium-replay-v0"),
+        (["--only", "nothing"], "no task of the suite quick is called nothing; there are CartPole/medium-replay-v0"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], message: str) -> None:
@@ -186,7 +196,5 @@ def test_bad_input_gets_one_line_and_status_2(call: Call, arguments: list[str], 
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
 
 
-def test_every_method_is_a_config() -> None:
-    for changes in OFFLINE_METHODS.values():
-        assert set(changes) <= {"memory", "clone", "best"}
-    assert OfflineJob("gru", 0, "a/b-v0", 5).folder(Path("out")) == Path("out/runs/a-b-v0/gru-s0")
+def test_the_folder_of_a_run() -> None:
+    assert Job(RECALL, "gru", 0).folder(Path("out")) == Path("out/runs/TMazePassive-10-corridor-4-mixed50-v0/gru-s0")

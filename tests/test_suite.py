@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -13,29 +12,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
-from rich.console import Console
-from rich.live import Live
 
+from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
+from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import job as job_module
 from rl_larnn.agents.suites import local
 from rl_larnn.agents.suites import run as suite_run
-from rl_larnn.agents.suites.definitions import SUITES, Suite, SuiteTask, find_suite
-from rl_larnn.agents.suites.job import Job, execute
-from rl_larnn.agents.suites.jobs import TaskJob, jobs_of
-from rl_larnn.agents.suites.records import CURVES, RESULTS, read_results, read_suite_curves, write_suite_curves
+from rl_larnn.agents.suites import tasks as tasks_module
+from rl_larnn.agents.suites.definitions import SUITES, Suite, find_suite
+from rl_larnn.agents.suites.job import Job, execute, jobs_of
+from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.agents.suites.run import Options, read_tables, run_suite
-from rl_larnn.agents.suites.view import failures, watcher
+from rl_larnn.agents.suites.tasks import EnvironmentTask, Task
+from rl_larnn.agents.suites.view import failures, watching
 from rl_larnn.envs import TASKS
 from rl_larnn.errors import UserError
 from rl_larnn.files import write_json
 
 TINY = {"n_steps": 16, "batch_size": 32, "seq_len": 16, "n_epochs": 1, "hidden_size": 8, "n_envs": 2}
-TASK = SuiteTask("CartPole-POMDP-v0", 64, TINY)
-BROKEN = SuiteTask("Pendulum-POMDP-v0", 64, {**TINY, "gamma": "high"})
+TASK = EnvironmentTask("CartPole-POMDP-v0", 64, TINY)
+BROKEN = EnvironmentTask("Pendulum-POMDP-v0", 64, {**TINY, "gamma": "high"})
 SUITE = Suite("tiny", (TASK, BROKEN))
 
 
@@ -55,23 +56,31 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass(frozen=True)
-class Asking(Job):
-    """Writes down a variable of the environment."""
+class AnswerTask(Task):
+    """Its runs write down a variable of the environment."""
 
-    ground, total = "here", 1
+    id, length, record = "here", 1, RunRecord
 
-    def done(self, run: Path) -> int:
-        return 1
+    @property
+    def definition(self) -> dict[str, Any]:
+        return {"id": self.id}
 
-    def start(self, run: Path) -> None:
+    @staticmethod
+    def methods() -> list[str]:
+        return ["any"]
+
+    def start(self, method: str, seed: int, run: Path) -> None:
         run.mkdir(parents=True)
         write_json(run / RESULT, os.environ["ANSWER"])
 
     def resume(self, run: Path) -> None:
         raise NotImplementedError
 
+    def measures(self, result: Any) -> dict[str, Any]:
+        return {}
 
-def run(jobs: Sequence[TaskJob], out: Path, suite: Suite = SUITE) -> None:
+
+def run(jobs: Sequence[Job], out: Path, suite: Suite = SUITE) -> None:
     run_suite(suite, jobs, out, Options(), watch)
 
 
@@ -82,39 +91,38 @@ def test_jobs_come_seed_by_seed() -> None:
 
 
 def test_every_run_has_a_folder_of_its_own() -> None:
-    jobs = [TaskJob(name, seed, task) for task in SUITE.tasks for name in ("a:Net", "b:Net", "gru") for seed in (0, 1)]
+    jobs = [Job(task, name, seed) for task in SUITE.tasks for name in ("a:Net", "b:Net", "gru") for seed in (0, 1)]
     assert len({job.folder(Path("out")) for job in jobs}) == len(jobs)
 
 
 @pytest.mark.parametrize(
-    ("memories", "seeds", "words"),
+    ("methods", "seeds", "words"),
     [
         (["gur"], [0], "did you mean gru"),
         (["gru", "gru"], [0], "once"),
-        (["gru"], [1, 1], "once"),
         (["gru"], [0, -1], "expected seeds of at least 0, got 0, -1"),
         ([], [0], "at least"),
     ],
 )
-def test_wrong_methods_are_refused(memories: list[str], seeds: list[int], words: str) -> None:
+def test_wrong_methods_are_refused(methods: list[str], seeds: list[int], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        jobs_of(SUITE, memories, seeds)
+        jobs_of(SUITE, methods, seeds)
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=str)
-def test_the_suites_name_real_tasks_once(suite: Suite) -> None:
-    ids = [task.id for task in suite.tasks]
-    assert len(set(ids)) == len(ids) > 0
-    assert set(ids) <= set(TASKS)
-    assert all(task.n_timesteps > 0 for task in suite.tasks)
+def test_the_suites_name_real_tasks_once() -> None:
+    for suite in SUITES.values():
+        ids = [task.id for task in suite.tasks]
+        assert len(set(ids)) == len(ids) > 0
+        assert set(ids) <= set(TASKS)
+        assert all(task.length > 0 for task in suite.tasks)
 
 
 def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 1_000\nsettings = { n_epochs = 2 }\n')
-    recall = [task.id for task in find_suite("quick", ["Repeat", "TMazePassive-1"]).tasks]
+    recall = [task.id for task in find_suite("quick").only(["Repeat", "TMazePassive-1"]).tasks]
     assert recall == ["TMazePassive-10-v0", "RepeatFirstEasy-v0", "RepeatPreviousEasy-v0"]
-    assert find_suite(str(path)) == Suite("mine", (SuiteTask("CartPole-POMDP-v0", 1000, {"n_epochs": 2}),))
+    assert find_suite(str(path)) == Suite("mine", (EnvironmentTask("CartPole-POMDP-v0", 1000, {"n_epochs": 2}),))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,6 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     [
         ("name = ", "expected TOML"),
         ('name = "x"', r"at least one \[\[task\]\]"),
-        ('[[task]]\nid = "CartPole-POMDP"', "n_timesteps"),
         ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 0', "n_timesteps"),
         ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = true', "n_timesteps"),
         ('[[task]]\nid = "CartPole-POMDP"\nn_timesteps = 9\nsettings = 3', "a table of settings"),
@@ -136,12 +143,15 @@ def test_a_damaged_suite_file_is_told_on_one_line(text: str, words: str, tmp_pat
     path.write_text(text)
     with pytest.raises(UserError, match=words):
         find_suite(str(path))
+
+
+def test_an_unknown_suite_or_task_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown suite 'qick'; did you mean quick"):
         find_suite("qick")
     with pytest.raises(
         UserError, match="no task of the suite quick is called TMaize or Repat; there are CartPole-POMDP-v0,"
     ):
-        find_suite("quick", ["TMaize", "Repat"])
+        find_suite("quick").only(["TMaize", "Repat"])
     with pytest.raises(UserError, match="cannot read the suite"):
         find_suite(str(tmp_path / "none.toml"))
 
@@ -150,15 +160,16 @@ def test_a_damaged_suite_file_is_told_on_one_line(text: str, words: str, tmp_pat
 def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: Path) -> None:
     jobs = jobs_of(SUITE, ["gru", "ppo"], [0])
     run(jobs, tmp_path)
-    records = {(record.task, record.memory): record for record in read_results(tmp_path / RESULTS)}
+    records = {(record.task, record.method): record for record in read_rows(tmp_path / RESULTS, RunRecord)}
     assert len(records) == 4
     assert all(("gamma" in record.error) == (record.task == BROKEN.id) for record in records.values())
     result = json.loads((jobs[0].folder(tmp_path) / "run" / "result.json").read_text())
     trials = [mean for _, mean in result["evaluations"]]
     good = records[TASK.id, "gru"]
-    assert good.score == pytest.approx(sum(trials[-1:])) and good.kept == result["mean_return"] and good.steps == 64
+    assert good.score == pytest.approx(sum(trials[-1:])) and good.steps == 64
+    assert good.mean_return == result["mean_return"]
     assert good.parameters and good.machine and "torch" in good.versions
-    assert [point.score for point in read_suite_curves(tmp_path / CURVES) if point.memory == "gru"] == trials
+    assert [point.score for point in read_rows(tmp_path / CURVES, CurvePoint) if point.method == "gru"] == trials
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     run(jobs, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before
@@ -166,7 +177,7 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
 
 @pytest.mark.usefixtures("in_process")
 def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
-    job = TaskJob("gru", 7, TASK)
+    job = Job(TASK, "gru", 7)
     scores = []
     for name in ("first", "second"):
         execute(job, tmp_path / name)
@@ -175,37 +186,35 @@ def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
 
 
 def test_a_run_cut_off_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rl_larnn.agents.suites import jobs
-
-    job, resumed = TaskJob("gru", 0, TASK), []
+    job, resumed = Job(TASK, "gru", 0), []
     execute(job, tmp_path)
     (job.folder(tmp_path) / "run" / "result.json").unlink()
     (job.folder(tmp_path) / "run" / "model.zip").unlink()
-    original = jobs.resume
-    monkeypatch.setattr(jobs, "resume", lambda folder: resumed.append(folder) or original(folder))
+    original = tasks_module.resume
+    monkeypatch.setattr(tasks_module, "resume", lambda folder: resumed.append(folder) or original(folder))
     execute(job, tmp_path)
     assert job.finished(tmp_path) and resumed == [job.folder(tmp_path) / "run"]
     _, points = read_tables([job], tmp_path)
     assert len({point.steps for point in points}) == len(points), "no trial twice"
-    write_suite_curves(tmp_path / CURVES, points)
+    write_rows(tmp_path / CURVES, CurvePoint, points)
 
 
 @pytest.mark.usefixtures("in_process")
 def test_tables_keep_what_other_commands_have_done(tmp_path: Path) -> None:
     suite = Suite("tiny", (TASK,))
-    for memories in (["gru"], ["ppo"], ["gru"]):
-        run(jobs_of(suite, memories, [0]), tmp_path, suite)
-        shown = {record.memory for record in read_results(tmp_path / RESULTS)}
-    assert shown == {"gru", "ppo"} == {point.memory for point in read_suite_curves(tmp_path / CURVES)}
-    shutil.rmtree(TaskJob("ppo", 0, TASK).folder(tmp_path))
+    for methods in (["gru"], ["ppo"], ["gru"]):
+        run(jobs_of(suite, methods, [0]), tmp_path, suite)
+        shown = {record.method for record in read_rows(tmp_path / RESULTS, RunRecord)}
+    assert shown == {"gru", "ppo"} == {point.method for point in read_rows(tmp_path / CURVES, CurvePoint)}
+    shutil.rmtree(Job(TASK, "ppo", 0).folder(tmp_path))
     run(jobs_of(suite, ["gru"], [0]), tmp_path, suite)
-    assert {record.memory for record in read_results(tmp_path / RESULTS)} == {"gru"}
+    assert {record.method for record in read_rows(tmp_path / RESULTS, RunRecord)} == {"gru"}
 
 
 def test_a_run_that_was_stopped_is_not_called_finished(tmp_path: Path) -> None:
-    job, told = TaskJob("gru", 0, TASK), list[str]()
-    with Live(console=Console(file=io.StringIO()), auto_refresh=False) as live:
-        watch_it = watcher([job], tmp_path, live, told.append)
+    job, reporter, told = Job(TASK, "gru", 0), Reporter(), list[str]()
+    reporter.message = told.append  # type: ignore[method-assign]
+    with watching([job], tmp_path, reporter) as watch_it:
         watch_it([job])
         local._note_death(job, tmp_path, 0)
         watch_it([])
@@ -215,12 +224,12 @@ def test_a_run_that_was_stopped_is_not_called_finished(tmp_path: Path) -> None:
 
 def test_a_run_that_went_on_elsewhere_names_both_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [{"git_revision": revision, "machine": "m"} for revision in ("a", "b", "a")]
-    job = TaskJob("gru", 0, TASK)
+    job = Job(TASK, "gru", 0)
     for origin in made:
         monkeypatch.setattr(job_module, "origin", lambda origin=origin: origin)
         execute(job, tmp_path)
         (job.run(tmp_path) / "result.json").unlink()
-    assert job_module.read_origin(job.folder(tmp_path)) == {"git_revision": "a then b", "machine": "m"}
+    assert job_module.read_provenance(job.folder(tmp_path)) == {"git_revision": "a then b", "machine": "m"}
 
 
 def test_two_suites_in_one_folder_are_refused(tmp_path: Path) -> None:
@@ -231,9 +240,9 @@ def test_two_suites_in_one_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("in_process")
 def test_a_task_may_not_change_under_its_results(tmp_path: Path) -> None:
     run([], tmp_path, Suite("a", (TASK,)))
-    run([], tmp_path, Suite("a", (TASK, SuiteTask("Acrobot-POMDP-v0", 9))))
+    run([], tmp_path, Suite("a", (TASK, EnvironmentTask("Acrobot-POMDP-v0", 9))))
     with pytest.raises(UserError, match=r"n_timesteps=64 \(now 65\)"):
-        run([], tmp_path, Suite("a", (SuiteTask(TASK.id, 65, TINY),)))
+        run([], tmp_path, Suite("a", (EnvironmentTask(TASK.id, 65, TINY),)))
 
 
 def test_processes_do_the_runs_and_a_crash_is_told(tmp_path: Path) -> None:
@@ -249,7 +258,7 @@ def test_processes_know_the_variables_of_the_moment(tmp_path: Path, monkeypatch:
     """They may begin as copies of a process that is older than these."""
     for seed, answer in enumerate(("one", "two")):
         monkeypatch.setenv("ANSWER", answer)
-        job = Asking("asking", seed)
+        job = Job(AnswerTask(), "any", seed)
         local.run_locally([job], tmp_path, 1, watch)
         assert json.loads((job.run(tmp_path) / RESULT).read_text()) == answer
 

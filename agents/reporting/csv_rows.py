@@ -1,10 +1,14 @@
-"""Tables as CSV files, typed by a dataclass: each field is a column, each instance a row."""
+"""Tables as CSV files, typed by a dataclass: each field is a column, each instance a row.
+
+A dataclass whose columns have other names, or another order, than its fields has a class variable ``COLUMNS``: from
+each column to its field.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import MISSING
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
@@ -42,35 +46,34 @@ def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     :param kind: the dataclass of the rows
     :raises UserError: if two rows have the same key
     """
-    ordered = _sorted(path, rows)
+    ordered, columns = _sorted(path, rows), _columns(kind)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(kind.__dataclass_fields__)
-        writer.writerows([_cell(value) for value in astuple(row)] for row in ordered)
+        writer.writerow(columns)
+        writer.writerows([_cell(getattr(row, field)) for field in columns.values()] for row in ordered)
 
 
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+def read_rows(path: Path, *kinds: type[Row]) -> list[Row]:
     """The rows of a table, sorted by their keys.
 
-    :param kind: the dataclass of the rows
+    Columns at the end whose fields have a default may be missing, as earlier revisions wrote fewer.
+
+    :param kinds: dataclasses, of which the first that fits the header is taken
     :raises UserError: if the file is missing or damaged, or two rows have the same key
     """
-    types = get_type_hints(kind)
-    parsers = {column: _PARSERS[types[column]] for column in kind.__dataclass_fields__}
-    columns = list(parsers)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.reader(file, strict=True)
-            found = next(lines, [])
-            if found != columns:
-                got = ", ".join(found) or "nothing"
-                raise UserError(f"cannot read {path}: expected the columns {', '.join(columns)}, got {got}")
+            header = next(lines, [])
+            kind = next((kind for kind in kinds if _fits(kind, header)), None)
+            if kind is None:
+                expected, got = ", ".join(_columns(kinds[0])), ", ".join(header) or "nothing"
+                raise UserError(f"cannot read {path}: expected the columns {expected}, got {got}")
+            columns, types = _columns(kind), get_type_hints(kind)
+            parsers = {columns[column]: (column, *_PARSERS[types[columns[column]]]) for column in header}
             # Files that were concatenated repeat the header.
-            rows = [
-                _row(f"{path}, line {lines.line_num}", kind, parsers, cells)
-                for cells in lines
-                if cells not in ([], columns)
-            ]
+            whole = (cells for cells in lines if cells not in ([], header))
+            rows = [_row(f"{path}, line {lines.line_num}", kind, parsers, cells) for cells in whole]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -78,22 +81,33 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     return _sorted(path, rows)
 
 
+def _columns(kind: type[Keyed]) -> Mapping[str, str]:
+    return getattr(kind, "COLUMNS", {field: field for field in kind.__dataclass_fields__})
+
+
+def _fits(kind: type[Keyed], header: Sequence[str]) -> bool:
+    columns = list(_columns(kind).items())
+    known, missing = columns[: len(header)], columns[len(header) :]
+    defaults = (kind.__dataclass_fields__[field].default for _, field in missing)
+    return [column for column, _ in known] == header and MISSING not in defaults
+
+
 def _cell(value: Any) -> Any:
     # One row per line, so that two files can be merged by hand.
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def _row(place: str, kind: type[Row], parsers: Mapping[str, _Parser], cells: Sequence[str]) -> Row:
+def _row(place: str, kind: type[Row], parsers: Mapping[str, tuple[str, str, Callable]], cells: Sequence[str]) -> Row:
     if len(cells) != len(parsers):
         raise UserError(f"{place}: expected {len(parsers)} columns, got {len(cells)}")
-    values = []
-    for (column, (expected, parse)), text in zip(parsers.items(), cells, strict=True):
+    values = {}
+    for (field, (column, expected, parse)), text in zip(parsers.items(), cells, strict=True):
         try:
-            values.append(parse(text))
+            values[field] = parse(text)
         except ValueError as error:
             raise UserError(f"{place}, column {column}: expected {expected}, got {text!r}") from error
     try:
-        return kind(*values)
+        return kind(**values)
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
 

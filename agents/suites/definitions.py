@@ -15,48 +15,48 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from rl_larnn.agents.algorithms import BASELINES
+from rl_larnn.agents.suites.tasks import EnvironmentTask, Task
 from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError, unknown_name
 
-#: What a suite compares where nothing else is asked for.
-METHODS = ("aaren", "larnn", "lstm", "gru", "none", *BASELINES)
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 @dataclass(frozen=True)
-class SuiteTask:
-    """One task of a suite.
-
-    :param id: full id of the environment
-    :param n_timesteps: environment steps of a run
-    :param settings: over the recipe, the same for every method
-    :param env_kwargs: arguments of the environment
-    """
-
-    id: str
-    n_timesteps: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Tasks under a name."""
+class Suite(Generic[AnyTask]):
+    """Tasks of one kind, under a name."""
 
     name: str
-    tasks: tuple[SuiteTask, ...]
+    tasks: tuple[AnyTask, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+    def only(self, texts: Sequence[str] | None) -> Suite[AnyTask]:
+        """The suite without the tasks whose id holds none of these texts.
+
+        :param texts: ``None`` for all tasks
+        :raises UserError: if no task is left
+        """
+        chosen = tuple(task for task in self.tasks if any(text in task.id for text in texts or [""]))
+        if not chosen:
+            raise UserError(
+                f"no task of the suite {self.name} is called {' or '.join(texts or [])}; there are "
+                f"{', '.join(task.id for task in self.tasks)}"
+            )
+        return replace(self, tasks=chosen)
+
+
+def default_methods(kind: type[Task]) -> list[str]:
+    """What is compared on tasks of this kind if nothing else is said."""
+    return [name for name in kind.methods() if name not in kind.not_by_default]
 
 
 def _suite(name: str, **n_timesteps: int) -> Suite:
-    return Suite(name, tuple(SuiteTask(f"{task.replace('_', '-')}-v0", steps) for task, steps in n_timesteps.items()))
+    return Suite(
+        name, tuple(EnvironmentTask(f"{task.replace('_', '-')}-v0", steps) for task, steps in n_timesteps.items())
+    )
 
 
 #: Memories of one step to some hundred, each task learned in a minute or two by one agent on one core.
@@ -118,20 +118,12 @@ STANDARD = _suite(
 SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, TARGETS, STANDARD)}
 
 
-def find_suite(name: str, only: Sequence[str] | None = None) -> Suite:
+def find_suite(name: str) -> Suite:
     """The suite of this name, or the one in this TOML file.
 
-    :param only: leave out tasks whose id holds none of these
-    :raises UserError: if there is neither, or the file is not a suite; or if nothing is left
+    :raises UserError: if there is neither, or the file is not a suite
     """
-    suite = SUITES[name] if name in SUITES else _read_suite(name)
-    chosen = tuple(task for task in suite.tasks if any(text in task.id for text in only or [""]))
-    if not chosen:
-        raise UserError(
-            f"no task of the suite {suite.name} is called {' or '.join(only or [])}; there are "
-            f"{', '.join(task.id for task in suite.tasks)}"
-        )
-    return replace(suite, tasks=chosen)
+    return SUITES[name] if name in SUITES else _read_suite(name)
 
 
 def _read_suite(name: str) -> Suite:
@@ -156,8 +148,8 @@ def _read_suite(name: str) -> Suite:
     return Suite(str(data.get("name", path.stem)), found)
 
 
-def _task(path: Path, data: Mapping[str, Any]) -> SuiteTask:
-    known = SuiteTask.__dataclass_fields__
+def _task(path: Path, data: Mapping[str, Any]) -> EnvironmentTask:
+    known = EnvironmentTask.__dataclass_fields__
     for key in data:
         if key not in known:
             raise unknown_name(f"key of a task in {path}:", key, known)
@@ -168,6 +160,6 @@ def _task(path: Path, data: Mapping[str, Any]) -> SuiteTask:
         if not isinstance(data.get(key, {}), Mapping):
             raise UserError(f"a task in {path} expected a table of {key}, such as {{ a = 1 }}, got {data[key]!r}")
     try:
-        return SuiteTask(**{**data, "id": resolve_id(data["id"])})
+        return EnvironmentTask(**{**data, "id": resolve_id(data["id"])})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

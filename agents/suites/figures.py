@@ -1,4 +1,4 @@
-"""The pictures of a suite: learning curves, performance profiles, probability of improvement.
+"""The pictures of a suite: learning curves, profiles and probability of improvement, or scores on datasets.
 
 Needs matplotlib (the ``plots`` extra).
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.reporting.styles import figure_class, styles
+from rl_larnn.agents.suites.methods import is_baseline
 from rl_larnn.agents.suites.records import CurvePoint
 from rl_larnn.agents.suites.statistics import (
     Estimate,
@@ -22,6 +22,7 @@ from rl_larnn.agents.suites.statistics import (
     probability_of_improvement,
 )
 from rl_larnn.agents.suites.suite_results import SuiteResults
+from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs import find_task
 from rl_larnn.files import replacing
 
@@ -42,20 +43,52 @@ def draw_figures(folder: Path, results: SuiteResults, points: Sequence[CurvePoin
     :return: their names in the folder: of ``curves.png``, ``profiles.png`` and ``improvement.png`` those there are
     :raises UserError: if matplotlib or SciPy is missing
     """
-    make = figure_class()
     drawings: dict[str, Callable[[Figure], bool]] = {
         "curves.png": lambda figure: _draw_curves(figure, results, points),
         "profiles.png": lambda figure: _draw_profiles(figure, results),
         "improvement.png": lambda figure: _draw_improvement(figure, results),
     }
-    drawn = []
-    for name, draw in drawings.items():
-        figure = make(layout="constrained")
-        if draw(figure):
-            drawn.append(name)
-            with replacing(folder / name) as temporary:
-                figure.savefig(temporary, dpi=110, format="png")
-    return drawn
+    return [name for name, draw in drawings.items() if _draw(folder / name, draw)]
+
+
+def draw_dataset_scores(folder: Path, results: SuiteResults, tasks: Sequence[DatasetTask]) -> str:
+    """Write a picture with one row per dataset and one mark per seed.
+
+    :return: its name in the folder
+    :raises UserError: if matplotlib is missing
+    """
+    _draw(folder / "scores.png", lambda figure: _draw_marks(figure, results, [task.id for task in tasks]))
+    return "scores.png"
+
+
+def _draw(path: Path, draw: Callable[[Figure], bool]) -> bool:
+    figure = figure_class()(layout="constrained")
+    if not draw(figure):
+        return False
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    return True
+
+
+def _draw_marks(figure: Figure, results: SuiteResults, tasks: Sequence[str]) -> bool:
+    """One row per task, in it one line of marks per method."""
+    looks = styles(results.methods)
+    figure.set_size_inches(9, 1.2 + 0.55 * len(tasks))
+    axes = figure.subplots()
+    for number, name in enumerate(results.methods):
+        scores, offset = results.scores(name), 0.7 * (number / max(len(results.methods) - 1, 1) - 0.5)
+        marks = [(score, place + offset) for place, task in enumerate(tasks) for score in scores.get(task, [])]
+        look = {"color": looks[name]["color"], "linestyle": "", "marker": looks[name]["marker"] or "|"}
+        axes.plot(*np.reshape(marks, (-1, 2)).T, markersize=4, label=name, **look)
+    for border in range(1, len(tasks)):
+        axes.axhline(border - 0.5, color="0.9", linewidth=0.8)
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.set_ylim(len(tasks) - 0.5, -0.5)
+    for reference in (0, 100):
+        axes.axvline(reference, color="0.6", linewidth=0.8)
+    axes.set_xlabel("normalised score, a mark per seed (0 random play, 100 expert)")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    return True
 
 
 def _draw_curves(figure: Figure, results: SuiteResults, points: Sequence[CurvePoint]) -> bool:
@@ -64,8 +97,8 @@ def _draw_curves(figure: Figure, results: SuiteResults, points: Sequence[CurvePo
     by_run: dict[tuple[str, str], dict[int, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
     for point in sorted(points, key=lambda point: point.key):
         # A run that broke off would cut the curves of all seeds short.
-        if (point.task, point.memory, point.seed) in finished:
-            by_run[point.task, point.memory][point.seed].append((point.steps, point.score))
+        if (point.task, point.method, point.seed) in finished:
+            by_run[point.task, point.method][point.seed].append((point.steps, point.score))
     tasks = [task for task in results.tasks if any(own == task for own, _ in by_run)]
     if not tasks:
         return False
@@ -114,7 +147,7 @@ def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
     """Ours and the baselines side by side; false if no task has a floor and a ceiling."""
     gains = {name: own for name in results.methods if (own := results.gains(name))}
     looks = {name: look for name, look in styles(results.methods).items() if name in gains}
-    groups = [[name for name in gains if (name in BASELINES) is baseline] for baseline in (False, True)]
+    groups = [[name for name in gains if is_baseline(name) is baseline] for baseline in (False, True)]
     groups = [group for group in groups if group]
     if not groups:
         return False
@@ -129,7 +162,7 @@ def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
             axes.fill_between(
                 profile.thresholds, profile.low, profile.high, color=looks[name]["color"], alpha=0.1, linewidth=0
             )
-        axes.set_title("baselines" if group[0] in BASELINES else "ours", fontsize=10)
+        axes.set_title("baselines" if is_baseline(group[0]) else "ours", fontsize=10)
         axes.set_xlim(thresholds[0], thresholds[-1])
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("memory gain (0: floor, 1: ceiling)")

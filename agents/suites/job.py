@@ -4,67 +4,47 @@ from __future__ import annotations
 
 import shutil
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rl_larnn.agents.reporting.csv_rows import Row
+from rl_larnn.agents.reporting.csv_rows import Row, read_rows
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.provenance import origin
-from rl_larnn.agents.suites.records import other_rows
+from rl_larnn.agents.runs.results import read_result
+from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.agents.suites.methods import find_method
+from rl_larnn.agents.suites.records import RunRecord, run_name
+from rl_larnn.agents.suites.tasks import Task
 from rl_larnn.errors import Interrupted, UserError, one_line
 from rl_larnn.files import read_json, replacing, write_json
 
-ORIGIN, ERROR, LOG = "origin.json", "error.txt", "log.txt"
+PROVENANCE, ERROR, LOG = "origin.json", "error.txt", "log.txt"
 
 #: Seconds that a run waits for a process of an earlier, killed suite to let go of it.
 PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
-class Job(ABC):
-    """One run. It goes to other processes, so it holds plain data.
+class Job:
+    """One run: a method on a task with a seed."""
 
-    :param method: who is compared, by name
-    """
-
+    task: Task
     method: str
     seed: int
 
     @property
-    @abstractmethod
-    def ground(self) -> str:
-        """What all methods are compared on, by name: an environment, a dataset."""
-
-    @property
-    @abstractmethod
-    def total(self) -> int:
-        """Steps or updates of the whole run."""
-
-    @abstractmethod
-    def done(self, run: Path) -> int:
-        """How many of them are done, by the logs of a run folder."""
-
-    @abstractmethod
-    def start(self, run: Path) -> None:
-        """Do the run, in this new run folder."""
-
-    @abstractmethod
-    def resume(self, run: Path) -> None:
-        """Go on with the run from the checkpoint in its folder."""
-
-    @property
     def name(self) -> str:
         """The run in words."""
-        return f"{self.ground}, {self.method}, seed {self.seed}"
+        return run_name(self.task.id, self.method, self.seed)
 
     def folder(self, out: Path) -> Path:
         """Where, in the suite's folder, the run keeps its log; its run folder is ``run`` in there."""
-        return job_folder(out, self.ground, self.method, self.seed)
+        return _folder(out, self.task.id, self.method, self.seed)
 
     def run(self, out: Path) -> Path:
         """The run folder."""
@@ -80,27 +60,65 @@ class Job(ABC):
         return path.read_text(encoding="utf-8").strip() if path.exists() and not self.finished(out) else None
 
     def percent(self, out: Path) -> int:
-        """How far it has come."""
-        return 100 * self.done(self.run(out)) // self.total
+        """How much of the training is done."""
+        return 100 * self.task.done(self.run(out)) // self.task.length
+
+    def record(self, out: Path) -> RunRecord | None:
+        """What came of the run; None if it is still to do."""
+        if self.finished(out):
+            result = read_result(self.run(out))
+            versions = "; ".join(f"{name} {version}" for name, version in result["versions"].items())
+            found: dict[str, Any] = {
+                **self.task.measures(result),
+                "parameters": result["parameters"],
+                "versions": versions,
+            }
+        elif (error := self.error(out)) is not None:
+            nothing = dict.fromkeys(("score", "mean_return", "steps_per_s", "parameters"))
+            found = {**nothing, "steps": self.task.done(self.run(out)), "error": error}
+        else:
+            return None
+        found |= read_provenance(self.folder(out))
+        return self.task.record(self.task.id, self.method, self.seed, **found)
 
 
-def job_folder(out: Path, ground: str, method: str, seed: int) -> Path:
-    """Where a suite keeps a run."""
+def _folder(out: Path, task: str, method: str, seed: int) -> Path:
     # The whole name: two modules may each have a class of the same name.
-    return out / "runs" / ground.replace("/", "-") / f"{method.replace(':', '-')}-s{seed}"
+    return out / "runs" / task.replace("/", "-") / f"{method.replace(':', '-')}-s{seed}"
+
+
+def jobs_of(suite: Suite, methods: Iterable[str], seeds: Iterable[int]) -> list[Job]:
+    """All runs of a suite, seed by seed, so that an unfinished suite is a smaller whole one.
+
+    :raises UserError: for an unknown method; if a method or a seed is named twice, or none is; for a seed below 0
+    """
+    known = suite.tasks[0].methods()
+    names, seeds = [find_method(name, known) for name in methods], list(seeds)
+    for values in (names, seeds):
+        if len(set(values)) < len(values):
+            raise UserError(f"expected each method and seed once, got {', '.join(map(str, values))}")
+    if any(seed < 0 for seed in seeds):
+        raise UserError(f"expected seeds of at least 0, got {', '.join(map(str, seeds))}")
+    if not (names and seeds):
+        raise UserError("expected at least one method and one seed, got none")
+    return [Job(task, name, seed) for seed in seeds for task in suite.tasks for name in names]
 
 
 def earlier_rows(path: Path, kind: type[Row], jobs: Sequence[Job], out: Path) -> list[Row]:
-    """What earlier commands have left in a table about other runs that are still in the suite's folder.
+    """Rows of a table about other runs, of earlier commands, that are still in the suite's folder.
 
-    :param kind: a dataclass whose key begins with ground, method and seed
+    :param kind: a dataclass whose key begins with task, method and seed
     """
-    now = {(job.ground, job.method, job.seed) for job in jobs}
-    return [row for row in other_rows(path, kind, now) if job_folder(out, *row.key[:3]).exists()]
+    try:
+        rows = read_rows(path, kind)
+    except UserError:  # there is no readable table yet
+        return []
+    now = {(job.task.id, job.method, job.seed) for job in jobs}
+    return [row for row in rows if row.key[:3] not in now and _folder(out, *row.key[:3]).exists()]
 
 
 def execute(job: Job, out: Path) -> None:
-    """Do the run, or go on with it from its checkpoint. What goes wrong is written beside it, never raised.
+    """Start the run, or resume it from its checkpoint. An error is written beside it and never raised.
 
     :raises Interrupted: on SIGTERM, with a checkpoint saved
     """
@@ -110,7 +128,7 @@ def execute(job: Job, out: Path) -> None:
         with FileLock(folder / ".lock", timeout=PATIENCE_S):
             if not job.finished(out):
                 (folder / ERROR).unlink(missing_ok=True)
-                _work(job, out)
+                _train(job, out)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Timeout:
@@ -122,21 +140,21 @@ def execute(job: Job, out: Path) -> None:
         note_error(job, out, kind + one_line(error))
 
 
-def _work(job: Job, out: Path) -> None:
+def _train(job: Job, out: Path) -> None:
     run = job.run(out)
-    path = job.folder(out) / ORIGIN
-    write_json(path, _both(read_origin(job.folder(out)), origin()))
+    before, now = read_provenance(job.folder(out)), origin()
+    write_json(job.folder(out) / PROVENANCE, {key: _then(before.get(key, ""), now[key]) for key in now})
     if has_checkpoint(run):
-        job.resume(run)
+        job.task.resume(run)
         return
-    shutil.rmtree(run, ignore_errors=True)  # cut off before its first checkpoint
-    job.start(run)
+    shutil.rmtree(run, ignore_errors=True)  # stopped before its first checkpoint
+    job.task.start(job.method, job.seed, run)
 
 
-def _both(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Of a run that goes on elsewhere, or with other code, all origins."""
-    parts = {key: [part for part in before.get(key, "").split(" then ") if part] for key in now}
-    return {key: " then ".join(parts[key] if now[key] in parts[key] else [*parts[key], now[key]]) for key in now}
+def _then(before: str, now: str) -> str:
+    """All values in turn, for a run that is resumed on another machine, or with other code."""
+    parts = [part for part in before.split(" then ") if part]
+    return " then ".join(parts if now in parts else [*parts, now])
 
 
 def note_error(job: Job, out: Path, message: str) -> None:
@@ -147,7 +165,7 @@ def note_error(job: Job, out: Path, message: str) -> None:
         temporary.write_text(message + "\n", encoding="utf-8")
 
 
-def read_origin(folder: Path) -> dict[str, str]:
+def read_provenance(folder: Path) -> dict[str, str]:
     """Where a run was made: ``git_revision`` and ``machine``."""
-    path = folder / ORIGIN
-    return read_json(path, "the origin of a run") if path.exists() else {}
+    path = folder / PROVENANCE
+    return read_json(path, "the provenance of a run") if path.exists() else {}

@@ -57,7 +57,7 @@ def _context(jobs: Sequence[Job]) -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(sorted({type(job).__module__ for job in jobs}))
+    context.set_forkserver_preload(sorted({type(job.task).__module__ for job in jobs}))
     return context
 
 

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rl_larnn.agents.reporting.csv_rows import Row, read_rows, write_rows
 from rl_larnn.errors import UserError
 
 RESULTS = "results.csv"
 CURVES = "curves.csv"
+
+_ABOUT = "parameters git_revision versions machine error"
+
+
+def _columns(words: str) -> dict[str, str]:
+    """From ``column=field``, or ``column`` where the field has the same name, to the field of each column."""
+    pairs = (word.partition("=") for word in words.split())
+    return {column: field or column for column, _, field in pairs}
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """One run of a suite, finished or failed.
 
-    :param task: id of the environment
-    :param memory: a memory's name or ``module:Class``, or one of the baselines
-    :param score: mean return over the last 10 % of the evaluations; ``None`` if the run failed
-    :param kept: mean return, on fresh episodes, of the agent that the run kept
-    :param steps: environment steps that were learned from
-    :param steps_per_s: environment steps per second of training, evaluations left out
+    :param task: id of the environment or dataset
+    :param method: a memory's name or ``module:Class``, a baseline, or behavior cloning
+    :param score: mean return over the last 10 % of the evaluations; on a dataset the normalised mean return of the last
+        agent, 0 for random play and 100 for the expert; ``None`` if the run failed
+    :param mean_return: of the run's final agent on fresh episodes
+    :param steps: environment steps that were learned from; on a dataset updates
+    :param steps_per_s: steps (updates) per second of training, evaluations left out
     :param parameters: trained numbers in the policy
     :param git_revision: of the code; empty where it is unknown
     :param versions: ``rl_larnn 0.1.0; torch 2.13.0; ...``
@@ -34,10 +41,10 @@ class RunRecord:
     """
 
     task: str
-    memory: str
+    method: str
     seed: int
     score: float | None
-    kept: float | None
+    mean_return: float | None
     steps: int
     steps_per_s: float | None
     parameters: int | None
@@ -46,20 +53,39 @@ class RunRecord:
     machine: str = ""
     error: str = ""
 
+    COLUMNS: ClassVar[Mapping[str, str]] = _columns(
+        f"task memory=method seed score kept=mean_return steps steps_per_s {_ABOUT}"
+    )
+
     def __post_init__(self) -> None:
         if (self.score is None) != bool(self.error):
             raise UserError(f"expected either a score or an error, got {self.score} and {self.error!r}")
-        _refuse_infinite(score=self.score, kept=self.kept, steps_per_s=self.steps_per_s)
+        _refuse_infinite(score=self.score, mean_return=self.mean_return, steps_per_s=self.steps_per_s)
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes the run unique, and its place in the file."""
-        return self.task, self.memory, self.seed
+        return self.task, self.method, self.seed
 
     @property
     def name(self) -> str:
         """The run in words."""
-        return f"{self.task}, {self.memory}, seed {self.seed}"
+        return run_name(self.task, self.method, self.seed)
+
+
+@dataclass(frozen=True)
+class DatasetRecord(RunRecord):
+    """One run on a dataset.
+
+    :param reset_return: mean return on the same episodes, the memory reset before every step
+    """
+
+    reset_return: float | None = None
+
+    COLUMNS = _columns(
+        "dataset=task contender=method seed score mean_return wiped=reset_return updates=steps "
+        f"updates_per_s=steps_per_s {_ABOUT}"
+    )
 
 
 @dataclass(frozen=True)
@@ -70,10 +96,12 @@ class CurvePoint:
     """
 
     task: str
-    memory: str
+    method: str
     seed: int
     steps: int
     score: float
+
+    COLUMNS: ClassVar[Mapping[str, str]] = _columns("task memory=method seed steps score")
 
     def __post_init__(self) -> None:
         _refuse_infinite(score=self.score)
@@ -81,42 +109,12 @@ class CurvePoint:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes the evaluation unique, and its place in the file."""
-        return self.task, self.memory, self.seed, self.steps
+        return self.task, self.method, self.seed, self.steps
 
 
-def write_results(path: Path, records: Iterable[RunRecord]) -> None:
-    """Write the runs, sorted by task, memory and seed; the file is replaced whole or not at all.
-
-    :raises UserError: if one run is there twice
-    """
-    write_rows(path, RunRecord, records)
-
-
-def read_results(path: Path) -> list[RunRecord]:
-    """The runs of a file, sorted.
-
-    :raises UserError: if the file is missing or damaged, or holds one run twice
-    """
-    return read_rows(path, RunRecord)
-
-
-def write_suite_curves(path: Path, points: Iterable[CurvePoint]) -> None:
-    """Write the evaluations, sorted by task, memory, seed and steps; as :func:`write_results`."""
-    write_rows(path, CurvePoint, points)
-
-
-def read_suite_curves(path: Path) -> list[CurvePoint]:
-    """The evaluations of a file, sorted; as :func:`read_results`."""
-    return read_rows(path, CurvePoint)
-
-
-def other_rows(path: Path, kind: type[Row], keys: Collection[tuple[Any, ...]]) -> list[Row]:
-    """Rows of a table whose keys begin with none of these; nothing where there is no readable table yet."""
-    try:
-        rows = read_rows(path, kind)
-    except UserError:
-        return []
-    return [row for row in rows if not any(row.key[: len(key)] == key for key in keys)]
+def run_name(task: str, method: str, seed: int) -> str:
+    """A run in words."""
+    return f"{task}, {method}, seed {seed}"
 
 
 def _refuse_infinite(**numbers: float | None) -> None:

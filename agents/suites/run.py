@@ -8,20 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_larnn.agents.runs.results import read_result, score
+from rl_larnn.agents.reporting.csv_rows import write_rows
+from rl_larnn.agents.runs.results import read_result
 from rl_larnn.agents.suites.definitions import Suite
-from rl_larnn.agents.suites.job import Job, earlier_rows, read_origin
-from rl_larnn.agents.suites.jobs import TaskJob
+from rl_larnn.agents.suites.job import Job, earlier_rows
 from rl_larnn.agents.suites.local import run_locally
 from rl_larnn.agents.suites.ray_cluster import run_on_ray
-from rl_larnn.agents.suites.records import (
-    CURVES,
-    RESULTS,
-    CurvePoint,
-    RunRecord,
-    write_results,
-    write_suite_curves,
-)
+from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.errors import UserError
 from rl_larnn.files import locked, read_json, write_json
 
@@ -36,27 +29,31 @@ class Options:
     :param engine: ``local`` (processes here) or ``ray`` (an existing cluster)
     :param at_once: runs at a time; with Ray, ``None`` for as many as the cluster takes
     :param address: of the Ray cluster
+    :raises UserError: unless at least one run may be done at a time
     """
 
     engine: str = "local"
     at_once: int | None = None
     address: str = "auto"
 
+    def __post_init__(self) -> None:
+        if self.at_once is not None and self.at_once < 1:
+            raise UserError(f"expected at least 1 run at a time, got {self.at_once}")
+
 
 def run_suite(
-    suite: Suite, jobs: Sequence[TaskJob], out: Path, options: Options, on_change: Callable[[Sequence[Job]], None]
+    suite: Suite, jobs: Sequence[Job], out: Path, options: Options, on_change: Callable[[Sequence[Job]], None]
 ) -> tuple[list[RunRecord], list[CurvePoint]]:
     """Do those runs that have no result yet, and write the tables of all.
 
-    :param jobs: runs of the suite (:func:`rl_larnn.agents.suites.jobs.jobs_of`)
+    :param jobs: runs of the suite (:func:`rl_larnn.agents.suites.job.jobs_of`)
     :param on_change: told about once a second which runs are on their way
     :return: records and curves of these runs, and of others that earlier commands have left in the folder
     :raises UserError: if the folder is in use, or belongs to another suite
     :raises KeyboardInterrupt: on Ctrl-C; what was done is kept, and the tables are written
     """
-    if options.at_once is not None and options.at_once < 1:
-        raise UserError(f"expected at least 1 run at a time, got {options.at_once}")
-    with only_one(out):
+    kind = suite.tasks[0].record
+    with _exclusive(out):
         _keep_definition(suite, out)
         missing = [job for job in jobs if not job.finished(out)]
         try:
@@ -66,19 +63,16 @@ def run_suite(
                 run_locally(missing, out, options.at_once or 2, on_change)
         finally:
             records, points = read_tables(jobs, out)
-            records += earlier_rows(out / RESULTS, RunRecord, jobs, out)
+            records += earlier_rows(out / RESULTS, kind, jobs, out)
             points += earlier_rows(out / CURVES, CurvePoint, jobs, out)
-            write_results(out / RESULTS, records)
-            write_suite_curves(out / CURVES, points)
+            write_rows(out / RESULTS, kind, records)
+            write_rows(out / CURVES, CurvePoint, points)
     return records, points
 
 
 @contextmanager
-def only_one(out: Path) -> Iterator[None]:
-    """The folder to itself, made if need be.
-
-    :raises UserError: if another suite is at it, or it cannot be made
-    """
+def _exclusive(out: Path) -> Iterator[None]:
+    """The folder, made if need be, and locked."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,8 +83,8 @@ def only_one(out: Path) -> Iterator[None]:
 
 def _keep_definition(suite: Suite, out: Path) -> None:
     """The folder's own tasks; more tasks may join, but none may change under its results."""
-    as_kept = json.loads(json.dumps(suite.to_json()))  # a tuple reads back as a list
-    path, tasks = out / SUITE, {task["id"]: task for task in as_kept["tasks"]}
+    definitions = json.loads(json.dumps([task.definition for task in suite.tasks]))  # a tuple reads back as a list
+    path, tasks = out / SUITE, {task["id"]: task for task in definitions}
     if path.exists():
         before = {task["id"]: task for task in read_json(path, "the definition of a suite")["tasks"]}
         for name in before.keys() & tasks.keys():
@@ -107,34 +101,12 @@ def _differences(before: dict[str, object], now: dict[str, object]) -> str:
     return ", ".join(f"{key}={before.get(key)} (now {now[key]})" for key in keys)
 
 
-def read_tables(jobs: Sequence[TaskJob], out: Path) -> tuple[list[RunRecord], list[CurvePoint]]:
-    """What has come of the runs so far: a record for each that ended, and every trial."""
-    records, points = [], []
+def read_tables(jobs: Sequence[Job], out: Path) -> tuple[list[RunRecord], list[CurvePoint]]:
+    """What has come of the runs so far: a record for each that ended, and every evaluation of those that finished."""
+    records = [record for job in jobs if (record := job.record(out)) is not None]
+    points = []
     for job in jobs:
-        error = job.error(out)
         if job.finished(out):
-            records.append(_record(job, out))
-            trials = read_result(job.run(out))["evaluations"]
-            points += [CurvePoint(job.task.id, job.method, job.seed, int(steps), mean) for steps, mean in trials]
-        elif error is not None:
-            steps, made = job.done(job.run(out)), read_origin(job.folder(out))
-            records.append(
-                RunRecord(job.task.id, job.method, job.seed, None, None, steps, None, None, **made, error=error)
-            )
+            for steps, mean in read_result(job.run(out))["evaluations"]:
+                points.append(CurvePoint(job.task.id, job.method, job.seed, int(steps), mean))
     return records, points
-
-
-def _record(job: TaskJob, out: Path) -> RunRecord:
-    result = read_result(job.run(out))
-    return RunRecord(
-        task=job.task.id,
-        memory=job.method,
-        seed=job.seed,
-        score=score(result["evaluations"]),
-        kept=result["mean_return"],
-        steps=result["steps"],
-        steps_per_s=result["steps_per_s"],
-        parameters=result["parameters"],
-        versions="; ".join(f"{name} {version}" for name, version in result["versions"].items()),
-        **read_origin(job.folder(out)),
-    )

@@ -1,23 +1,17 @@
-"""The runs of a suite sorted by task and method, on the scale of each task, and who may be compared with whom."""
+"""The results of a suite by task and method, on the scale of each task, and which of them can be compared."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from rl_larnn.agents.algorithms import BASELINES
+from rl_larnn.agents.suites.methods import is_memory, method_order
 from rl_larnn.agents.suites.records import RunRecord
 from rl_larnn.agents.suites.statistics import Scores, interquartile_mean
 from rl_larnn.envs import TASKS, Task, find_task
-
-#: Our method without a memory: a control, never the best of our memories.
-CONTROL = "none"
-
-#: Our memories in the order in which tables and legends list them; those of a user follow.
-OURS = ("larnn", "aaren", "lstm", "gru", "elman", "transformer")
 
 #: Steps that differ by less than this share are equal: rollouts of different lengths overshoot by a little.
 STEP_TOLERANCE = 0.05
@@ -53,11 +47,6 @@ def memory_gain(task: str, score: float) -> float | None:
     return None if found is None else (score - found.floor.value) / (found.ceiling.value - found.floor.value)
 
 
-def is_memory(method: str) -> bool:
-    """Whether the method is one of our memories (or a user's), so neither a baseline nor the control."""
-    return method not in (*BASELINES, CONTROL)
-
-
 def equal_steps(first: float, second: float) -> bool:
     """Whether two numbers of environment steps differ by no more than :data:`STEP_TOLERANCE` of the larger."""
     return abs(first - second) <= STEP_TOLERANCE * max(first, second)
@@ -66,18 +55,18 @@ def equal_steps(first: float, second: float) -> bool:
 class SuiteResults:
     """All runs of a suite.
 
-    :param records: finished and failed runs; the failed ones count nowhere
+    :param records: finished and failed runs; the failed ones are only counted
     """
 
     def __init__(self, records: Iterable[RunRecord]) -> None:
         self.records = sorted(records, key=lambda record: record.key)
         self.failed = [record for record in self.records if record.score is None]
         self.tasks = sorted({record.task for record in self.records}, key=_task_order)
-        self.methods = sorted({record.memory for record in self.records}, key=_method_order)
+        self.methods = sorted({record.method for record in self.records}, key=method_order)
         self._finished: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
         for record in self.records:
             if record.score is not None:
-                self._finished[record.task, record.memory].append(record)
+                self._finished[record.task, record.method].append(record)
 
     def finished(self, method: str, task: str | None = None) -> list[RunRecord]:
         """Finished runs of a method, on one task or on all."""
@@ -86,13 +75,15 @@ class SuiteResults:
 
     def scores(self, method: str) -> dict[str, list[float]]:
         """Per task that it has finished, its score with each seed."""
-        runs = {task: self.finished(method, task) for task in self.tasks}
-        return {task: [run.score for run in own if run.score is not None] for task, own in runs.items() if own}
+        return self._values(method, lambda record: record.score)
 
-    def kept(self, method: str) -> dict[str, list[float]]:
-        """Per task that it has finished, the mean return of the agent that each seed's run kept."""
-        runs = {task: self.finished(method, task) for task in self.tasks}
-        return {task: [run.kept for run in own if run.kept is not None] for task, own in runs.items() if own}
+    def mean_returns(self, method: str) -> dict[str, list[float]]:
+        """Per task that it has finished, the mean return of each seed's final agent."""
+        return self._values(method, lambda record: record.mean_return)
+
+    def _values(self, method: str, value: Callable[[RunRecord], float | None]) -> dict[str, list[float]]:
+        runs = {task: [value(run) for run in self.finished(method, task)] for task in self.tasks}
+        return {task: [number for number in own if number is not None] for task, own in runs.items() if own}
 
     def gains(self, method: str) -> dict[str, list[float]]:
         """Per task that it has finished and that has a floor and a ceiling, its memory gain with each seed."""
@@ -138,11 +129,3 @@ class SuiteResults:
 def _task_order(task: str) -> tuple[int, str]:
     found = find_task(task)
     return (len(TASKS) if found is None else list(TASKS).index(found.id)), task
-
-
-def _method_order(method: str) -> tuple[int, int, str]:
-    groups = (OURS, (), (CONTROL,), tuple(BASELINES))
-    for group, names in enumerate(groups):
-        if method in names:
-            return group, names.index(method), method
-    return 1, 0, method
