@@ -41,11 +41,9 @@ class TrainingHistory:
         self.__dict__.update(known)
 
 
-#: Module and name of classes in checkpoints of all revisions.
-_CLASSES = {
+#: Module and name of classes in checkpoints of earlier revisions.
+_EARLIER_CLASSES = {
     ("rl_larnn.agents.collecting.watching", "Training"): TrainingHistory,
-    ("rl_larnn.agents.behaviours.callbacks", "Training"): TrainingHistory,
-    ("rl_larnn.agents.behaviours.checkpoint", "TrainingHistory"): TrainingHistory,
     ("rl_larnn.envs.datasets.episode", "Episode"): Episode,
 }
 
@@ -54,7 +52,7 @@ class _Unpickler(pickle.Unpickler):
     """Finds classes also where earlier revisions had them."""
 
     def find_class(self, module: str, name: str) -> Any:
-        return _CLASSES.get((module, name)) or super().find_class(module, name)
+        return _EARLIER_CLASSES.get((module, name)) or super().find_class(module, name)
 
 
 def agent_file(steps: int) -> str:
