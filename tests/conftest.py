@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,20 @@ settings.register_profile(
     "laws", derandomize=True, deadline=None, database=None, max_examples=20, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("laws")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brief_evaluations(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fewer episodes per evaluation of a run, unless slow tests, which learn something, are among those that run.
+
+    Tests of memories alone import no training, and need not wait for it here.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module, episodes in (("evaluations", 3), ("selection", 6)):
+            name = f"rl_larnn.agents.training.{module}"
+            if name in sys.modules and request.config.option.markexpr == "not slow":
+                patch.setattr(sys.modules[name], "EPISODES", episodes)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, settings
-from memory_cases import CASES, Case, Sequence, assert_same, run_with_gradients, sequence, start_flags
+from memory_cases import (
+    CASES,
+    ROWS,
+    Case,
+    Sequence,
+    assert_same,
+    run_with_gradients,
+    sequence,
+    start_flags,
+    state_like,
+)
 from torch import Tensor
 
 from rl_larnn import native
@@ -106,6 +116,21 @@ def test_the_torch_forms_are_the_loop_too(case: Case, without_kernels: None) -> 
         assert_scan_is_the_loop(memory, sequence(memory, starts), 1e-8)
 
     law()
+
+
+@pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
+def test_the_torch_forms_keep_nan_from_behind_a_start(case: Case, without_kernels: None) -> None:
+    memory = case.build()
+    data = sequence(memory, torch.zeros(9, ROWS, dtype=torch.bool))
+    spoilt = state_like(memory, ROWS, float("nan"))
+    data.starts[4] = True
+    with torch.no_grad():
+        outputs, after = memory.scan(data.xs.index_fill(0, torch.arange(4), float("nan")), spoilt, data.starts)
+        assert_same((outputs[4:], after), memory.scan(data.xs[4:], memory.initial_state(ROWS), data.starts[4:]))
+    data.starts[0] = True
+    gradients = run_with_gradients(memory, memory.scan, data._replace(state=spoilt))[1]
+    for found, expected in zip(gradients, run_with_gradients(memory, memory.scan, data)[1], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 
 @needs_kernels
