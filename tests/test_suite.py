@@ -168,6 +168,8 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
     good = records[TASK.id, "gru"]
     assert good.score == pytest.approx(sum(trials[-1:])) and good.steps == 64
     assert good.mean_return == result["mean_return"]
+    in_a_checkout = (Path(__file__).parents[1] / ".git").exists()
+    assert bool(good.git_revision) == in_a_checkout
     assert good.parameters and good.machine and "torch" in good.versions
     assert [point.score for point in read_rows(tmp_path / CURVES, CurvePoint) if point.method == "gru"] == trials
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}

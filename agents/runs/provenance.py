@@ -30,7 +30,7 @@ def processor() -> str:
 def _revision() -> str:
     source = Path(rl_larnn.__file__).parents[1]
     # Without the check, an installed copy would report whatever repository its environment happens to lie in.
-    if not (source / "agents" / "origin.py").exists():
+    if not (source / "agents" / "runs" / "provenance.py").exists():
         return ""
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
