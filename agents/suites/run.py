@@ -66,7 +66,8 @@ def run_suite(
             records += earlier_rows(out / RESULTS, kind, jobs, out)
             points += earlier_rows(out / CURVES, CurvePoint, jobs, out)
             write_rows(out / RESULTS, kind, records)
-            write_rows(out / CURVES, CurvePoint, points)
+            if points or (out / CURVES).exists():  # on datasets there is no evaluation during training
+                write_rows(out / CURVES, CurvePoint, points)
     return records, points
 
 
