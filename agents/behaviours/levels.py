@@ -12,15 +12,7 @@ from stable_baselines3.common.utils import set_random_seed
 from rl_larnn.agents.behaviours.config import CollectConfig, CollectionEnv, find_collection_env
 from rl_larnn.agents.behaviours.folder import REFERENCE_EPISODES, mean_return
 from rl_larnn.agents.behaviours.level_behaviours import Behaviours, find_behaviours
-from rl_larnn.agents.behaviours.storing import (
-    Part,
-    StoredDataset,
-    describe,
-    find_stored_plain,
-    reset_seeds,
-    store_masked,
-    store_plain,
-)
+from rl_larnn.agents.behaviours.storing import Part, StoredDataset, find_stored_plain, store_masked, store_plain
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
 from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.envs.datasets import Amount, Behaviour, References, collect, episode_seed, mixed_behaviour
@@ -33,16 +25,14 @@ def collect_datasets(config: CollectConfig, reporter: Reporter = SILENT) -> list
     :return: what was stored, the dataset of ``config.env`` last
     :raises UserError: for a mistake in the config, and for agents that are missing or don't fit
     """
-    env, amount, seeds = find_collection_env(config), config.amount, None
-    ids = env.dataset_ids(config)
-    plain = find_stored_plain(config, env, ids)
+    env, amount = find_collection_env(config), config.amount
+    plain = find_stored_plain(config, env)
     if plain is None:
         behaviours = find_behaviours(config, env, reporter)
         references = behaviours.references or _measure_references(behaviours, config, env, reporter)
         parts = _collect_parts(behaviours, amount, config, env, reporter)
-        seeds = reset_seeds(parts)
-        plain = store_plain(ids, parts, references, env, describe(parts, behaviours.record, config, env))
-    return [plain] if env.mask is None else [plain, store_masked(plain.dataset, ids, env, seeds)]
+        plain = store_plain(parts, references, behaviours.record, config, env)
+    return [plain] if env.mask is None else [plain, store_masked(plain, config, env)]
 
 
 def _measure_references(
@@ -68,11 +58,7 @@ def _collect_parts(
         assert behaviours.replay is not None
         record = {"policy": "training up to medium", "algorithm_name": behaviours.expert.record["algorithm_name"]}
         return [Part(list(behaviours.replay.episodes), [], record)]
-    known: dict[str, Behaviour | None] = {
-        "random": behaviours.random,
-        "medium": behaviours.medium,
-        "expert": behaviours.expert,
-    }
+    known = {"random": behaviours.random, "medium": behaviours.medium, "expert": behaviours.expert}
     if config.level == "mixed":
         known["mixed"] = mixed_behaviour(behaviours.expert, env.spaces()[1], config.share, config.seed)
     names = config.level.split("-")

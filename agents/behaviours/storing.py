@@ -27,17 +27,19 @@ class StoredDataset:
     """A dataset in Minari's store.
 
     :param dataset: what was stored; ``name`` is its id
+    :param seeds: what the environment was reset with for each episode, if that is known
     """
 
     dataset: Dataset
     folder: Path
+    seeds: list[int] | None = None
 
 
 @dataclass(frozen=True)
 class Part:
     """Episodes of one behaviour.
 
-    :param seeds: what the environment was reset with for each episode; empty if that is not known
+    :param seeds: as of :class:`StoredDataset`; empty if they are not known
     :param record: plain data about the behaviour
     """
 
@@ -55,11 +57,12 @@ def collection_settings(config: CollectConfig) -> dict[str, Any]:
     return {**found, "episodes": amount and amount.episodes, "steps": amount and amount.steps}
 
 
-def find_stored_plain(config: CollectConfig, env: CollectionEnv, ids: Mapping[str, str]) -> StoredDataset | None:
+def find_stored_plain(config: CollectConfig, env: CollectionEnv) -> StoredDataset | None:
     """The unmasked dataset of a masked one, where an earlier collection was stopped between the two.
 
     :raises DatasetError: if what is to be stored exists, or the unmasked dataset is of another collection
     """
+    ids = env.dataset_ids(config)
     plain = ids[env.plain_id]
     refuse_taken_id(ids[env.env_id])
     if not dataset_folder(plain).exists():
@@ -71,13 +74,13 @@ def find_stored_plain(config: CollectConfig, env: CollectionEnv, ids: Mapping[st
 
 
 def store_plain(
-    ids: Mapping[str, str], parts: Sequence[Part], references: References, env: CollectionEnv, record: dict[str, Any]
+    parts: Sequence[Part], references: References, record: Mapping[str, Any], config: CollectConfig, env: CollectionEnv
 ) -> StoredDataset:
     """Store episodes with everything visible.
 
-    :param ids: ids of the datasets by environment
-    :param record: from :func:`describe`
+    :param record: plain data about the behaviours together
     """
+    ids, records = env.dataset_ids(config), [part.record for part in parts]
     observation_space, action_space = env.spaces()
     dataset = Dataset(
         name=ids[env.plain_id],
@@ -88,23 +91,30 @@ def store_plain(
         env_id=env.plain_id,
         env_kwargs=env.env_kwargs,
         metadata={
-            "description": f"{env.plain_id}, level {record['level']}",
+            "description": f"{env.plain_id}, level {config.level}",
             "twin": None if env.mask is None else ids[env.env_id],
+            "algorithm_name": str(records[-1].get("algorithm_name", records[-1]["policy"])),
+            "level": config.level,
+            "seed": config.seed,
+            "played_on": env.plain_id,
+            "behaviours": records,
+            "asked": collection_settings(config),
+            "reference_episodes": config.reference_episodes or REFERENCE_EPISODES,
             **record,
+            "versions": versions(),
         },
     ).check()
-    return StoredDataset(dataset, store_minari(dataset, dataset.name, reset_seeds(parts)))
+    seeds = [seed for part in parts for seed in part.seeds] or None
+    return StoredDataset(dataset, store_minari(dataset, dataset.name, seeds), seeds)
 
 
-def store_masked(plain: Dataset, ids: Mapping[str, str], env: CollectionEnv, seeds: list[int] | None) -> StoredDataset:
-    """Store the same episodes as the masked task shows them.
-
-    :param seeds: from :func:`reset_seeds`
-    """
+def store_masked(stored: StoredDataset, config: CollectConfig, env: CollectionEnv) -> StoredDataset:
+    """Store the episodes of an unmasked dataset as the masked task shows them."""
     assert env.mask is not None
+    plain = stored.dataset
     masked = plain.with_episodes(
         [env.mask.apply(episode) for episode in plain.episodes],
-        name=ids[env.env_id],
+        name=env.dataset_ids(config)[env.env_id],
         observation_space=env.mask.observation_space,
         env_id=env.env_id,
         metadata={
@@ -113,30 +123,4 @@ def store_masked(plain: Dataset, ids: Mapping[str, str], env: CollectionEnv, see
             "twin": plain.name,
         },
     ).check()
-    return StoredDataset(masked, store_minari(masked, masked.name, seeds))
-
-
-def reset_seeds(parts: Sequence[Part]) -> list[int] | None:
-    """What the environment was reset with for each episode, if that is known."""
-    return [seed for part in parts for seed in part.seeds] or None
-
-
-def describe(
-    parts: Sequence[Part], behaviours: Mapping[str, Any], config: CollectConfig, env: CollectionEnv
-) -> dict[str, Any]:
-    """What made the episodes, as plain data.
-
-    :param behaviours: the record of all behaviours together
-    """
-    records = [part.record for part in parts]
-    return {
-        "algorithm_name": str(records[-1].get("algorithm_name", records[-1]["policy"])),
-        "level": config.level,
-        "seed": config.seed,
-        "played_on": env.plain_id,
-        "behaviours": records,
-        "asked": collection_settings(config),
-        "reference_episodes": config.reference_episodes or REFERENCE_EPISODES,
-        **behaviours,
-        "versions": versions(),
-    }
+    return StoredDataset(masked, store_minari(masked, masked.name, stored.seeds), stored.seeds)
