@@ -5,9 +5,9 @@ import dataclasses
 import sys
 
 import gymnasium as gym
-from tqdm import tqdm
 
 from command_line import Parser, script, typed
+from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.envs import TASKS, find_task, resolve_id
 from rl_larnn.envs.bounds.floor import SearchSettings, find_floor, random_score
 from rl_larnn.envs.bounds.measure import ROUNDING, STANDARD_ERRORS, Check, check, generations_of, repeatable
@@ -39,11 +39,12 @@ def measure(arguments: argparse.Namespace) -> None:
     settings = dataclasses.replace(defaults, **{name: value for name, value in given.items() if value is not None})
     families = [FAMILIES[name] for name in arguments.policy or FAMILIES]
     random = random_score(env_id, settings.evaluation_episodes, settings.seed)
-    with tqdm(total=len(families) * settings.restarts * settings.generations, unit="generation") as bar:
+    generations = len(families) * settings.restarts * settings.generations
+    with TerminalReporter().progress(generations, "generations") as bar:
 
         def show(best: float) -> None:
-            bar.set_postfix_str(f"best {best:.1f}", refresh=False)
-            bar.update()
+            bar.note(f"best {best:.1f}")
+            bar.advance()
 
         found = find_floor(env_id, settings, families, show)
     print(f"environment  {env_id} (gymnasium {gym.__version__})")
@@ -59,12 +60,13 @@ def measure_all(quick: bool) -> int:
     """Measure the table again with the arguments of its rows; return 1 if a score is off, else 0."""
     work = [(task, name) for task in TASKS.values() for name in repeatable(task, quick)]
     checks: list[Check] = []
-    with tqdm(total=sum(1 + generations_of(getattr(task, name).source) for task, name in work), unit="part") as bar:
+    reporter = TerminalReporter()
+    with reporter.progress(sum(1 + generations_of(getattr(task, name).source) for task, name in work), "parts") as bar:
         for task, name in work:
-            bar.set_postfix_str(f"{task.short_id} {name}")
-            checks.append(check(task, name, quick, lambda best: (bar.update(), None)[1]))
-            bar.update()
-            tqdm.write(_line(checks[-1]))
+            bar.note(f"{task.short_id} {name}")
+            checks.append(check(task, name, quick, lambda best: bar.advance()))
+            bar.advance()
+            reporter.message(_line(checks[-1]))
     off = [check for check in checks if check.measured is not None and not check.agrees]
     missing = [check for check in checks if check.measured is None]
     print(f"{len(checks) - len(off) - len(missing)} agree, {len(off)} are off, {len(missing)} need a missing package")
