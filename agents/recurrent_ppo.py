@@ -141,8 +141,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, use_sde=self.use_sde, **self.policy_kwargs
         )
-        check_policy(policy, self.observation_space)
-        self.policy = policy.to(self.device)
+        self.policy = check_policy(policy, self.observation_space).to(self.device)
         self.teacher = Teacher(self.policy, self.kickstart_coef) if self.kickstart_coef else None
         self.rollout_buffer = ChunkBuffer(
             self.n_steps,

@@ -136,12 +136,16 @@ class ChunkBuffer:
         step_values = torch.stack([self.by_chunk(stored) for stored in self._step_values])
         order = torch.randperm(actions.shape[1], device=actions.device)
         for chosen in order.split(batch_size // self.seq_len):
+            values, log_probs, advantages, returns = step_values.index_select(2, chosen).unbind()
             yield Chunks(
                 map_observation(lambda stored, chosen=chosen: stored.index_select(1, chosen), observations),
                 actions.index_select(1, chosen),
                 starts.index_select(1, chosen),
                 rows(states, chosen),
-                *step_values.index_select(2, chosen).unbind(),
+                values,
+                log_probs,
+                advantages,
+                returns,
                 chosen,
             )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +40,37 @@ ALLOWED: dict[str, set[str]] = {
     "scripts": {*CORE, "", "envs", "agents", "scripts"},
 }
 
+#: What each room of agents may import of the others; a room is a folder, or a module at the root.
+_MODELS = {"algorithms", "recurrent_ppo", "components", "settings", "runs", "reporting"}
+_TRAINING = {*_MODELS, "offline", "evaluation"}
+ROOMS: dict[str, set[str]] = {
+    "reporting": set(),
+    "components": set(),
+    "recurrent_ppo": {"components"},
+    "algorithms": {"recurrent_ppo", "components"},
+    "settings": {"algorithms", "recurrent_ppo", "components"},
+    "runs": {"settings", "algorithms", "recurrent_ppo", "components"},
+    "offline": {*_MODELS},
+    "evaluation": {*_MODELS},
+    "training": _TRAINING,
+    "probes": {*_MODELS},
+    "certificate": {*_TRAINING},
+    "behaviours": {*_TRAINING, "training"},
+    "benchmark": {*_TRAINING, "training"},
+    "suites": {*_TRAINING, "training", "behaviours"},
+    "": {"recurrent_ppo", "components", "evaluation", "certificate"},  # agents/__init__.py: the public names
+}
+
+#: What importing the algorithm must not import.
+NOT_FOR_LEARNING = (
+    "rl_larnn.envs",
+    "rl_larnn.agents.certificate",
+    "rl_larnn.agents.training",
+    "matplotlib",
+    "ray",
+    "h5py",
+)
+
 LEARNING = {"stable_baselines3", "sb3_contrib"}
 MAY_LEARN = {"upstream", "policies", "buffer", "agents", "scripts"}
 
@@ -57,6 +90,12 @@ def part_of(module: str) -> str:
     if module.split(".")[0] == "scripts":
         return "scripts"
     return module.split(".")[1] if "." in module else ""
+
+
+def room_of(module: str) -> str:
+    """The key of :data:`ROOMS` for a module of agents; empty for the package itself and its public names."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in ROOMS else ""
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[str]:
@@ -83,6 +122,10 @@ def breaches(path: Path, source: str) -> list[str]:
         inside = top in ("rl_larnn", "scripts")
         if inside and name != "rl_larnn.__version__" and part_of(_module_in(name)) not in ALLOWED[part]:
             found.append(f"imports {name}")
+        if name.startswith("rl_larnn.agents.") and part == "agents":
+            room, other = room_of(module_name(path)), room_of(name)
+            if other and other != room and other not in ROOMS[room]:
+                found.append(f"imports {name}")
         if top in ("agents", "envs", "memories"):
             found.append(f"imports {top} without rl_larnn before it")
         if top in LEARNING and part not in MAY_LEARN:
@@ -132,6 +175,10 @@ def test_imports_point_downwards(folder: str) -> None:
         ("agents/training/run.py", "import argparse"),
         ("agents/training/run.py", "print('hello')"),
         ("agents/training/run.py", "import scripts.train_agent"),
+        ("agents/training/run.py", "from rl_larnn.agents.suites import run"),
+        ("agents/settings/config.py", "from rl_larnn.agents.runs.folder import CONFIG"),
+        ("agents/components/checks.py", "def late():\n    from rl_larnn.agents.recurrent_ppo import RecurrentPPO"),
+        ("agents/evaluation/load.py", "import rl_larnn.agents.certificate"),
     ],
 )
 def test_each_rule_can_be_broken(path: str, line: str) -> None:
@@ -150,6 +197,28 @@ def test_each_rule_can_be_broken(path: str, line: str) -> None:
 )
 def test_no_rule_is_stricter_than_meant(path: str, line: str) -> None:
     assert breaches(ROOT / path, line) == []
+
+
+def test_the_table_of_rooms_is_whole_and_has_no_circle() -> None:
+    names = {
+        path.stem for path in (ROOT / "agents").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert ROOMS.keys() - {""} == names - {"__init__"}
+    assert len(list((ROOT / "agents").glob("*.py"))) <= 4
+    done: set[str] = set()
+    while len(done) < len(ROOMS):
+        free = {room for room, needs in ROOMS.items() if room not in done and needs <= done}
+        assert free, f"a circle among {ROOMS.keys() - done}"
+        done |= free
+
+
+def test_learning_imports_no_tasks_certificate_plots_or_ray() -> None:
+    code = "import sys; from rl_larnn.agents import RecurrentPPO; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name for name in found if name.startswith(NOT_FOR_LEARNING)} == set()
+    code = "from rl_larnn.agents import certify, load_run; print(certify.__name__, load_run.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["certify", "load_run"]
 
 
 def test_every_folder_with_code_is_in_the_distribution() -> None:

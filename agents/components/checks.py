@@ -120,8 +120,11 @@ def check_removed_options(model: Any) -> None:
             )
 
 
-def check_policy(policy: object, observation_space: spaces.Space) -> None:
-    """:raises ValueError: for a policy without a memory, and one that cannot read a Dict where that is observed."""
+def check_policy(policy: object, observation_space: spaces.Space) -> MemoryActorCriticPolicy:
+    """The policy, if it has a memory and can read the observations.
+
+    :raises ValueError: for a policy without a memory, and one that cannot read a Dict where that is observed
+    """
     if not isinstance(policy, MemoryActorCriticPolicy):
         raise ValueError(
             f"policy must be one of {', '.join(POLICY_ALIASES)} or a subclass of MemoryActorCriticPolicy, "
@@ -132,6 +135,7 @@ def check_policy(policy: object, observation_space: spaces.Space) -> None:
             "observations are a Dict, which the features extractor of this policy cannot read: take one of "
             f"{', '.join(name for name in POLICY_ALIASES if name.startswith('MultiInput'))}"
         )
+    return policy
 
 
 def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:

@@ -62,7 +62,7 @@ def policy_arguments(recipe: Recipe) -> dict[str, Any]:
     arguments = dict(recipe.policy)
     if "activation_fn" in arguments:
         arguments["activation_fn"] = ACTIVATIONS[arguments["activation_fn"]]
-    memory = memory_class(recipe.memory) if ":" in (recipe.memory or "") else recipe.memory
+    memory = recipe.memory if recipe.memory is None or ":" not in recipe.memory else memory_class(recipe.memory)
     return ALGORITHMS[recipe.algorithm].policy_arguments(arguments, memory, recipe.memory_options)
 
 

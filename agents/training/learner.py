@@ -50,8 +50,11 @@ class Learner(Protocol):
     clock: str
     evaluations: int
     selects_best: bool
-    model: OnPolicyAlgorithm
     env: VecEnv  # whose normalisation the agent sees
+
+    @property
+    def model(self) -> OnPolicyAlgorithm:
+        """The model, whose policy learns."""
 
     @property
     def done(self) -> int:
