@@ -1,15 +1,16 @@
-"""Gates that start with the time scales of a horizon."""
+"""Memories whose gates or decays start with half-lives up to a horizon."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from memory_cases import state_like
 from torch import Tensor
 
-from rl_larnn.memories import MEMORIES, Memory
+from rl_larnn.memories import MEMORIES, Aaren, Memory
 from rl_larnn.memories.horizon import keep_bias
 
 
@@ -33,7 +34,7 @@ def test_half_lives_by_hand(bias: float, half_life: int, monkeypatch: pytest.Mon
 
 
 def gated(name: str, horizon: int | None, layers: int = 1) -> Memory:
-    """A memory whose gates stand where their biases put them, and to which nothing is ever added."""
+    """A memory whose gates depend on their biases alone, and whose candidates are zero."""
     torch.manual_seed(0)
     memory = MEMORIES[name](3, 64, layers=layers, horizon=horizon)  # type: ignore[call-arg]
     for parameter_name, parameter in memory.named_parameters():
@@ -46,7 +47,7 @@ def gated(name: str, horizon: int | None, layers: int = 1) -> Memory:
 
 
 def kept(memory: Memory) -> list[Tensor]:
-    """Per layer, what one step leaves of a unit that held 1."""
+    """Per layer, what is left after one step of units that held 1."""
     state = memory.step(torch.zeros(1, 3), state_like(memory, 1, 1.0))[1]
     newest = {"LstmState": lambda layer: layer.cell, "GruState": lambda layer: layer.hidden,
               "LarnnState": lambda layer: layer.cells[:, -1]}  # fmt: skip
@@ -63,7 +64,7 @@ def test_memories_forget_with_the_half_lives_of_their_horizon(name: str) -> None
 
 @pytest.mark.parametrize("name", ["lstm", "larnn"])
 def test_what_is_slow_to_forget_is_slow_to_learn(name: str) -> None:
-    """Gates that let in are the opposite of those that keep, so that a full cell stays about full."""
+    """Input gates are one minus the forget gates, so that a cell at 1 with inputs of 1 stays at 1."""
     memory = gated(name, horizon=100)
     left = kept(memory)[0]
     layer = memory.layers[0]  # type: ignore[index]
@@ -80,3 +81,13 @@ def test_without_a_horizon_the_bias_is_one(name: str) -> None:
 def test_a_horizon_is_at_least_two_steps() -> None:
     with pytest.raises(ValueError, match=r"^horizon must be at least 2 steps, or None, got 1$"):
         MEMORIES["lstm"](3, 8, horizon=1)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match=r"^horizon must be at least 1 step, or None, got 0\.5$"):
+        Aaren(3, horizon=0.5)
+
+
+def test_the_heads_of_aaren_begin_with_half_lives_up_to_the_horizon() -> None:
+    attention = Aaren(3, heads=8, horizon=16).blocks.layers[0].attention
+    half_lives = np.log(2) / attention.decay(None).detach().numpy()
+    assert half_lives[:-1] == pytest.approx(np.geomspace(np.log(2), 16, 7), rel=1e-5)
+    assert half_lives[-1] == pytest.approx(-np.log(2), rel=1e-5)  # what is a step older counts for more
+    assert Aaren(3).blocks.layers[0].attention.decay(None)[-2].item() == pytest.approx(0.005, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Options of memories: errors (one line: expected, got, nearest valid value) and what some options do."""
+"""Options of memories: wrong ones get one line with what was expected, what came and the nearest valid value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from rl_larnn.memories import (
     MEMORIES,
@@ -68,31 +67,6 @@ def test_a_window_has_at_least_one_step() -> None:
     assert message(ValueError, Transformer, 5, context=-3) == "context must be at least 1, got -3"
 
 
-def test_attention_of_scale_zero_changes_no_output_at_first_but_is_learned() -> None:
-    torch.manual_seed(0)
-    memory, xs, starts = Larnn(3, 8, attention_scale=0.0), torch.randn(9, 2, 3), torch.zeros(9, 2)
-    before, _ = memory.scan(xs, memory.initial_state(2), starts)
-    (layer,) = memory.layers
-    before.square().sum().backward()
-    assert layer.attention_norm.weight.grad.abs().min() > 0
-    torch.nn.init.normal_(layer.output.weight)
-    after, _ = memory.scan(xs, memory.initial_state(2), starts)
-    torch.testing.assert_close(after, before, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("bounded", [False, True])
-def test_a_bounded_cell_that_grows_gives_outputs_of_at_most_one(bounded: bool) -> None:
-    """All gates open: the cell grows by one at each step."""
-    memory, xs = Larnn(3, 8, bounded=bounded), torch.zeros(300, 1, 3)
-    (layer,) = memory.layers
-    torch.nn.init.constant_(layer.input_to_gates.bias, 20.0)
-    for weight in (layer.hidden_to_gates.weight, layer.attention_to_gates.weight):
-        torch.nn.init.zeros_(weight)
-    outputs, state = memory.scan(xs, memory.initial_state(1), torch.zeros(300, 1))
-    torch.testing.assert_close(state.layers[0].cells[0, -1], torch.full((8,), 300.0))
-    torch.testing.assert_close(outputs[-1, 0], torch.full((8,), 1.0 if bounded else 300.0))
-
-
 def test_attention_scale_needs_the_layer_norm() -> None:
     expected = "attention_scale is the gain of norm='layer': leave it out with norm='none'"
     assert message(ValueError, Larnn, 3, norm="none", attention_scale=0.0) == expected
@@ -131,7 +105,7 @@ def test_an_unknown_name_gets_the_nearest(name: str, nearest: str) -> None:
 
 
 @pytest.mark.parametrize("wrong, came", [(None, "an object of type NoneType"), (dict, "the class dict")])
-def test_what_is_neither_name_nor_memory_is_refused(wrong: object, came: str) -> None:
+def test_other_types_are_no_memory(wrong: object, came: str) -> None:
     text = message(TypeError, find_memory, wrong)
     assert text.startswith("memory must be a name (none, ")
     assert text.endswith(f"or a subclass of Memory, got {came}")
@@ -165,15 +139,6 @@ def test_a_registered_memory_is_found_and_no_name_is_taken_over(monkeypatch: pyt
     message(TypeError, register_memory, "other", dict)
     assert set(table) == {*MEMORIES, "mine"}
     assert table["lstm"] is Lstm
-
-
-def test_the_heads_of_aaren_begin_with_half_lives_up_to_the_horizon() -> None:
-    attention = Aaren(3, heads=8, horizon=16).blocks.layers[0].attention
-    half_lives = np.log(2) / attention.decay(None).detach().numpy()
-    assert half_lives[:-1] == pytest.approx(np.geomspace(np.log(2), 16, 7), rel=1e-5)
-    assert half_lives[-1] == pytest.approx(-np.log(2), rel=1e-5)  # what is a step older counts for more
-    assert Aaren(3).blocks.layers[0].attention.decay(None)[-2].item() == pytest.approx(0.005, rel=1e-5)
-    assert message(ValueError, Aaren, 3, horizon=0.5) == "horizon must be at least 1 step, or None, got 0.5"
 
 
 def test_hidden_size_is_at_least_one() -> None:

@@ -1,14 +1,9 @@
-"""The native kernels against the loops they replace, and what happens where they cannot be had.
-
-Letters: T time, B batch rows, H hidden.
-"""
+"""The native kernels, and the scans in torch that stand in for them, against the loop over steps."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +24,9 @@ from torch import Tensor
 
 from rl_larnn import native
 from rl_larnn.memories import MEMORIES, Memory
-from rl_larnn.native import build
-from rl_larnn.native.build import BuildError, cache_folder, load
+from rl_larnn.memories.gru import GruLayer
+from rl_larnn.memories.larnn import LarnnLayer
+from rl_larnn.memories.lstm import LstmLayer
 
 needs_kernels = pytest.mark.skipif(not native.usable(torch.zeros(1), "lstm"), reason="no C++ compiler")
 
@@ -97,7 +93,7 @@ def test_any_number_of_rows() -> None:
 
 @needs_kernels
 @pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
-def test_gates_far_in_saturation(case: Case) -> None:
+def test_saturated_gates(case: Case) -> None:
     """Inputs so large that a careless exponential overflows."""
     memory = case.build()
     data = sequence(memory, torch.zeros(9, 3, dtype=torch.bool))
@@ -107,7 +103,7 @@ def test_gates_far_in_saturation(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
-def test_the_torch_forms_are_the_loop_too(case: Case, without_kernels: None) -> None:
+def test_scans_without_kernels_equal_the_loop(case: Case, without_kernels: None) -> None:
     memory = case.build()
 
     @settings(max_examples=2)
@@ -119,7 +115,7 @@ def test_the_torch_forms_are_the_loop_too(case: Case, without_kernels: None) -> 
 
 
 @pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
-def test_the_torch_forms_keep_nan_from_behind_a_start(case: Case, without_kernels: None) -> None:
+def test_scans_without_kernels_let_no_nan_past_a_start(case: Case, without_kernels: None) -> None:
     memory = case.build()
     data = sequence(memory, torch.zeros(9, ROWS, dtype=torch.bool))
     spoilt = state_like(memory, ROWS, float("nan"))
@@ -134,79 +130,30 @@ def test_the_torch_forms_keep_nan_from_behind_a_start(case: Case, without_kernel
 
 
 @needs_kernels
-def test_strides_are_refused() -> None:
+def test_tensors_that_are_not_contiguous_are_refused() -> None:
     with pytest.raises(ValueError, match="lstm_forward must be contiguous"):
         native.run("lstm_forward", (torch.zeros(4, 4).t(),))
 
 
-@needs_kernels
-def test_the_compiled_file_is_kept_and_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RL_LARNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(build, "_compile", _pretend(calls := []))
-    for _ in range(2):
-        with pytest.raises(BuildError, match="could not be loaded"):  # what was written is no library
-            load("float")
-    assert len(calls) == 1
-    assert [path.suffix for path in tmp_path.iterdir()] == [".so"]
+BACKWARD_BY_HAND: dict[str, Callable[[], Memory]] = {
+    "lstm": lambda: LstmLayer(2, 3),
+    "gru": lambda: GruLayer(2, 3),
+    "larnn residual": lambda: LarnnLayer(2, 4, 3, 2, "residual", "bias", True, "layer"),
+    "larnn layer": lambda: LarnnLayer(2, 4, 3, 2, "layer", "none", False, "none"),
+}
 
 
-def _pretend(calls: list[Path]) -> Any:
-    def compile_nothing(compiler: str, flags: tuple[str, ...], library: Path) -> None:
-        calls.append(library)
-        library.write_text("nothing")
+@pytest.mark.parametrize("name", BACKWARD_BY_HAND)
+def test_hand_written_backward_passes_pass_gradcheck(name: str) -> None:
+    layer = BACKWARD_BY_HAND[name]().double()
+    starts = torch.tensor([[False, True], [False, False], [True, True], [False, False], [False, True]])
+    xs, state, _ = sequence(layer, starts)
+    fields = [field for field in state._fields if field != "filled"]  # a number of cells has no gradient
+    before = [getattr(state, field).requires_grad_() for field in fields]
 
-    return compile_nothing
+    def run(xs: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        outputs, after = layer.scan(xs, state._replace(**dict(zip(fields, others, strict=False))), starts)
+        return outputs, *(getattr(after, field) for field in fields)
 
-
-def test_without_a_compiler_there_is_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    with fresh_library(), pytest.warns(UserWarning, match=r"no C\+\+ compiler .* plain torch"):
-        assert native.library(torch.float32) is None
-        assert not native.usable(torch.zeros(1), "lstm")
-
-
-def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RL_LARNN_CACHE", str(tmp_path))
-    broken = tmp_path / "c++"
-    broken.write_text("#!/bin/sh\necho 'error: out of order' >&2; exit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CXX", str(broken))
-    with pytest.raises(BuildError, match="failed: error: out of order"):
-        load("float")
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("RL_LARNN_CACHE", str(tmp_path / "file" / "below"))
-    monkeypatch.setattr("shutil.which", lambda name: "/bin/true")
-    monkeypatch.setattr(build, "_run", lambda *command: "")
-    with pytest.raises(BuildError, match="nothing can be written to"):
-        load("float")
-
-
-def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RL_LARNN_NATIVE", "0")
-    with fresh_library(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert not native.usable(torch.zeros(1), "lstm")
-
-
-def test_other_dtypes_go_to_torch() -> None:
-    for dtype in (torch.float16, torch.bfloat16, torch.int64):
-        assert not native.usable(torch.zeros(1, dtype=dtype), "lstm")
-
-
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RL_LARNN_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/rl_larnn")
-
-
-class fresh_library:
-    """Forget which library was loaded, inside; and what was found inside, after it."""
-
-    def __enter__(self) -> None:
-        native.library.cache_clear()
-
-    def __exit__(self, *error: object) -> None:
-        native.library.cache_clear()
+    # gradcheck moves the parameters themselves, so the layer need not be told which they are.
+    assert torch.autograd.gradcheck(run, (xs.requires_grad_(), *before, *layer.parameters()), fast_mode=True)

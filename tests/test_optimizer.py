@@ -31,7 +31,7 @@ def assert_equal(ours: list[Any], theirs: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"betas": (0.5, 0.9), "eps": 1e-3}, {"weight_decay": 0.1}, {"amsgrad": True}])
-def test_the_steps_are_those_of_torch(options: dict[str, Any]) -> None:
+def test_steps_equal_torch(options: dict[str, Any]) -> None:
     ours, theirs = parameters(), parameters()
     mine, reference = Adam(ours, lr=0.1, **options), torch.optim.Adam(theirs, lr=0.1, **options)
     for step in range(24):
@@ -43,7 +43,7 @@ def test_the_steps_are_those_of_torch(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_either_continues_from_the_state_of_the_other(fused: bool) -> None:
+def test_state_dicts_are_interchangeable_with_torch(fused: bool) -> None:
     tensors = parameters()
     first: torch.optim.Optimizer = torch.optim.Adam(tensors, lr=0.1, fused=fused)
     expected = parameters()
@@ -69,7 +69,7 @@ def test_a_step_is_seen_by_autograd() -> None:
 
 
 @pytest.mark.parametrize("maximum", [1e-3, 0.5, 1e6])
-def test_clipping_is_that_of_torch(maximum: float) -> None:
+def test_clipping_equals_torch(maximum: float) -> None:
     ours, theirs = parameters(), parameters()
     for tensors in (ours, theirs):
         give_gradients(tensors, 3, missing=True)
@@ -78,11 +78,11 @@ def test_clipping_is_that_of_torch(maximum: float) -> None:
     assert_equal(*([tensor.grad for tensor in tensors if tensor.grad is not None] for tensors in (ours, theirs)))
 
 
-def test_nothing_to_clip() -> None:
+def test_clipping_without_gradients_does_nothing() -> None:
     clip_gradients(parameters(), 1.0)
 
 
-def test_a_strided_gradient_goes_to_torch() -> None:
+def test_strided_gradients_are_left_to_torch() -> None:
     (ours,), (theirs,) = [[nn.Parameter(torch.ones(4, 6))] for _ in range(2)]
     gradient: Tensor = torch.arange(24.0).view(6, 4).t()
     for tensor, kind in ((ours, Adam), (theirs, torch.optim.Adam)):

@@ -177,7 +177,7 @@ def test_a_policy_knows_where_its_parameters_are() -> None:
     assert policy.to("meta").device == torch.device("meta")
 
 
-def test_policies_save_and_load_alone(tmp_path: Path) -> None:
+def test_a_policy_saves_and_loads_without_its_agent(tmp_path: Path) -> None:
     model = RecurrentPPO("MlpMemoryPolicy", recall(), policy_kwargs={"memory": "gru", "memory_kwargs": SMALL})
     model.policy.save(tmp_path / "policy.pt")
     loaded = MemoryActorCriticPolicy.load(tmp_path / "policy.pt")

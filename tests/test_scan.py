@@ -228,7 +228,7 @@ def cast(given_tokens: Tokens, dtype: torch.dtype) -> Tokens:
 
 
 @pytest.mark.usefixtures("block")
-def test_the_size_of_a_score_alone_means_nothing() -> None:
+def test_adding_a_constant_to_all_scores_changes_nothing() -> None:
     starts = torch.zeros(10, 1, dtype=torch.bool)
     for score, dtype, run in itertools.product(
         (-1e4, -120.0, 120.0, 1e4), (torch.float32, torch.float64), (average_scan, by_steps)
@@ -244,7 +244,7 @@ def test_the_size_of_a_score_alone_means_nothing() -> None:
 
 @pytest.mark.usefixtures("block")
 @given(first=st.floats(-1e30, 1e30), second=st.floats(-1e30, 1e30))
-def test_of_two_scores_far_apart_only_the_larger_counts(first: float, second: float) -> None:
+def test_of_two_distant_scores_the_larger_has_all_the_weight(first: float, second: float) -> None:
     if abs(first - second) < 1e3:
         second = first + (1e3 if abs(first) < 1e15 else abs(first))
     values = torch.tensor([1.0, 2.0], dtype=torch.float64).view(2, 1, 1, 1).expand(2, 1, HEADS, WIDTH)
@@ -255,7 +255,7 @@ def test_of_two_scores_far_apart_only_the_larger_counts(first: float, second: fl
 
 
 @pytest.mark.usefixtures("block")
-def test_rounding_does_not_outlive_a_start() -> None:
+def test_a_start_forgets_exactly() -> None:
     """What came before a start does not enter, not even as a rounding error."""
     starts = torch.zeros(20, ROWS, dtype=torch.bool)
     starts[9] = True

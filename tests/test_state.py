@@ -63,7 +63,7 @@ def test_unpack_undoes_pack_exactly(batch: int, seed: int) -> None:
     torch.testing.assert_close(packed[:, 0], state.vector)  # fields in their order, first field first
 
 
-def test_unpack_says_what_shape_it_wants() -> None:
+def test_unpack_refuses_other_shapes() -> None:
     for shape in ((2, 18), (2, 20), (19,), (1, 2, 19)):
         with pytest.raises(ValueError) as error:
             unpack(torch.zeros(shape), example(2))
@@ -71,14 +71,14 @@ def test_unpack_says_what_shape_it_wants() -> None:
 
 
 @given(flags=st.lists(st.booleans(), min_size=3, max_size=3))
-def test_select_takes_whole_rows_even_where_a_feature_is_as_wide_as_the_batch(flags: list[bool]) -> None:
+def test_select_chooses_rows_even_where_a_feature_is_as_wide_as_the_batch(flags: list[bool]) -> None:
     fresh, old = example(3, 1), example(3, 2)
     for chosen, one, other in zip(*map(leaves, (select(torch.tensor(flags), fresh, old), fresh, old)), strict=True):
         for row, flag in enumerate(flags):
             assert torch.equal(chosen[row], (one if flag else other)[row])
 
 
-def test_select_spreads_one_fresh_row_over_all() -> None:
+def test_select_broadcasts_one_initial_row() -> None:
     fresh, old = example(1, 1), example(3, 2)
     chosen = select(torch.tensor([True, False, True]), fresh, old)
     assert_identical(rows(chosen, [0, 2]), rows(fresh, [0, 0]))
@@ -100,14 +100,14 @@ def test_detach_cuts_every_tensor() -> None:
     assert not any(leaf.requires_grad for leaf in leaves(detach(state)))
 
 
-def test_states_of_different_depth_do_not_mix() -> None:
+def test_states_of_different_depth_are_refused() -> None:
     shallow = Outer(torch.zeros(2), (example(2).layers[0],))
     with pytest.raises(ValueError, match="zip"):
         map_state(torch.add, example(2), shallow)
 
 
 @every_case
-def test_the_empty_memory_packs_to_zeros_of_the_stated_width(case: Case) -> None:
+def test_the_initial_state_packs_to_zeros_of_state_size(case: Case) -> None:
     memory = case.build()
     packed = pack(memory.initial_state(ROWS))
     assert packed.shape == (ROWS, memory.state_size)
@@ -130,7 +130,7 @@ def test_states_keep_shapes_and_dtypes(case: Case) -> None:
 
 
 @every_case
-def test_nothing_handed_over_is_changed(case: Case) -> None:
+def test_no_argument_or_result_is_changed_in_place(case: Case) -> None:
     memory = case.build()
     starts = NO_STARTS.clone()
     starts[4, 1] = starts[0, 2] = True
@@ -147,7 +147,7 @@ def test_nothing_handed_over_is_changed(case: Case) -> None:
 
 
 @every_case
-def test_the_empty_memory_is_empty_again_after_use(case: Case) -> None:
+def test_a_second_run_from_the_initial_state_is_the_same(case: Case) -> None:
     memory = case.build()
     data = sequence(memory, NO_STARTS)
     with torch.no_grad():
@@ -165,7 +165,7 @@ def test_a_packed_state_continues_the_run_exactly(case: Case) -> None:
 
 
 @every_case
-def test_a_state_times_zero_is_the_empty_memory(case: Case) -> None:
+def test_multiplying_a_packed_state_by_zero_resets_it(case: Case) -> None:
     memory = case.build()
     data = sequence(memory, NO_STARTS)
     keep = torch.tensor([[1.0], [0.0], [1.0]], dtype=torch.float64)
@@ -178,7 +178,7 @@ def test_a_state_times_zero_is_the_empty_memory(case: Case) -> None:
 
 
 @every_case
-def test_saved_parameters_bring_the_memory_back(case: Case) -> None:
+def test_a_saved_state_dict_restores_the_memory(case: Case) -> None:
     memory, other = case.build(), case.build()
     data = sequence(memory, NO_STARTS)
     for parameter in other.parameters():
@@ -205,7 +205,7 @@ class Counter(Memory):
         return count, Inner(count, state.nothing)
 
 
-def test_the_default_scan_by_eye() -> None:
+def test_the_default_scan_counts_steps_since_a_start() -> None:
     counter = Counter()
     starts = torch.tensor([[True, False], [False, False], [True, False], [False, True], [False, False]])
     state = Inner(torch.tensor([[7.0], [7.0]]), torch.zeros(2, 0))

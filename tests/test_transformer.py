@@ -292,7 +292,7 @@ def test_slices_change_nothing(options: dict[str, Any], windows: int, monkeypatc
     assert len(lengths) == 2 * forward, "each slice is read again for its gradients"
 
 
-def test_what_a_long_scan_keeps_does_not_grow_with_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_gradients_does_not_grow_with_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that are kept for the gradients, per step and row."""
 
     def kept(context: int, sliced: bool) -> float:
