@@ -26,7 +26,7 @@ class Memory(nn.Module, ABC):
 
     :param input_size: I, features per step
     :param output_size: O, features of each output
-    :raises ValueError: if there are none of either
+    :raises ValueError: if either is below 1
     """
 
     def __init__(self, input_size: int, output_size: int) -> None:
@@ -34,7 +34,7 @@ class Memory(nn.Module, ABC):
         for name, size in (("input_size", input_size), ("hidden_size", output_size)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
-        # Spaces hand out NumPy integers, which torch layers refuse.
+        # Sizes taken from spaces are NumPy integers, which torch layers refuse.
         self.input_size = int(input_size)
         self.output_size = int(output_size)
 

@@ -1,7 +1,7 @@
 """Adam for many small tensors: on the CPU, the step and the clipping before it are one native call each.
 
-A policy has some thirty small tensors; torch's own step and ``clip_grad_norm_`` spend most of their time on going
-through lists of them.
+A policy has some thirty small tensors; torch's own step and ``clip_grad_norm_`` spend most of their time on iterating
+over them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _UNUSUAL = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable
 
 
 class Adam(torch.optim.Adam):
-    """``torch.optim.Adam`` with the same arguments and the same ``state_dict``, so that either loads the other's.
+    """``torch.optim.Adam`` with the same arguments and an interchangeable ``state_dict``.
 
-    Whatever the native step does not cover (other devices, weight decay, ``amsgrad`` ...) goes to torch's.
+    What the native step does not cover (other devices, weight decay, ``amsgrad`` ...) is left to torch's step.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update, from the gradients that are there."""
+        """One update of all parameters that have a gradient."""
         if closure is not None or not all(self._ordinary(group) for group in self.param_groups):
             return super().step(closure)
         for group in self.param_groups:
@@ -41,11 +41,11 @@ class Adam(torch.optim.Adam):
             )
             settings = (ctypes.c_double * 4)(group["lr"], *group["betas"], group["eps"])
             native.run_on_lists("adam_step", tensors, settings)
-            torch.autograd.graph.increment_version(parameters)  # what the kernel did behind autograd's back
+            torch.autograd.graph.increment_version(parameters)  # autograd does not see what the kernel changed
         return None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """As torch's, without its bookkeeping for profilers."""
+        """torch's ``zero_grad``, without its profiler hooks."""
         if not set_to_none:
             super().zero_grad(set_to_none)
         for group in self.param_groups if set_to_none else ():
@@ -78,7 +78,7 @@ _KIND = attrgetter("dtype", "device", "layout")
 
 
 def _plain(parameters: Sequence[Tensor]) -> bool:
-    """Whether the kernels can go through these parameters and their gradients."""
+    """Whether the kernels can read and write these parameters and their gradients."""
     if not native.usable(parameters[0], "adam"):
         return False
     tensors = [*parameters, *(parameter.grad for parameter in parameters if parameter.grad is not None)]

@@ -15,13 +15,13 @@ al., 2024, arXiv 2405.13956, sections 3.1 and 3.2):
 and the output is w_t / u_t. (m + k, u exp(-k), w exp(-k)) is the same memory for every k, so the maximum needs no
 gradient and is detached.
 
-The clock, log(u_t / exp(s_t - m_t)), says how much weight lies in the memory for each unit that the newest token has:
-0 at the first token and log t for equal scores without decay. It is the normaliser that the division takes away, in
-units that stay meaningful however far the scores have wandered.
+The clock, log(u_t / exp(s_t - m_t)), is the log of the total weight relative to that of the newest token: 0 at the
+first token and log t for equal scores without decay. It is the normaliser that the division removes, in units that do
+not depend on the level of the scores.
 
 With phases p, the features of a head are D / 2 pairs, and each step turns those of w_{t-1} by p before v_t is added.
-The output is then the average of the v_i turned by p (t - i), from which a linear layer can read what was shown how
-long ago (complex decays, as in the LRU: Orvieto et al., 2023, arXiv 2303.06349).
+The output is then the average of the v_i turned by p (t - i), from which a linear layer can read what was seen how long
+ago (complex decays, as in the LRU: Orvieto et al., 2023, arXiv 2303.06349).
 
 On the CPU the scan is a native loop (``native/average.h``): time and memory grow linearly with T. Elsewhere it runs in
 blocks of :data:`BLOCK` steps, each one dense masked softmax, with the carried state as the first token.
@@ -46,7 +46,7 @@ from rl_larnn.state import select
 BLOCK = 64
 
 
-#: The clock stops at this, about five hundred million tokens of equal weight.
+#: The largest value of the clock: that of about five hundred million tokens of equal weight.
 LATEST = 20.0
 
 
@@ -241,7 +241,7 @@ def _logits(scores: Tensor, decay: Tensor | None, starts: Tensor) -> Tensor:
         total = torch.cat([decay.new_zeros(1, *decay.shape[1:]), decay]).cumsum(0).permute(1, 2, 0)  # (B, A, 1 + T)
         logits = logits + total.unsqueeze(2) - total[:, :, 1:].unsqueeze(3)
     elif decay is not None:
-        # Ages, not time stamps, meet the decay: c * t of a long run would eat up the digits of the score.
+        # Ages are multiplied by the decay, not time stamps: c * t of a long run would cost the score its digits.
         logits = logits - decay.view(-1, 1, 1) * age.clamp(min=0)
     return logits.masked_fill(~visible.unsqueeze(1), -torch.inf)
 

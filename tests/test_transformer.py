@@ -17,7 +17,7 @@ from memory_cases import HIDDEN, INPUTS, ROWS, Case, Sequence, assert_same, run_
 from torch import Tensor, nn
 
 from rl_larnn.memories import Memory, Transformer, transformer
-from rl_larnn.memories.transformer_layer import causally
+from rl_larnn.memories.transformer_layer import causal_mask
 from rl_larnn.state import State
 
 OPTIONS: list[dict[str, Any]] = [
@@ -119,7 +119,7 @@ def test_untrained_heads_tell_order_and_differ() -> None:
 @pytest.mark.parametrize("parts", [1, 3])
 def test_the_attention_mask_is_that_of_a_plain_loop(parts: int) -> None:
     first = torch.tensor([[0, 0, 0, 0], [0, 1, 1, 3], [2, 2, 2, 2], [9, 9, 9, -5]])
-    allowed, ages = causally(first.double(), parts, context=3)
+    allowed, ages = causal_mask(first.double(), parts, context=3)
     assert allowed.shape == (4, 1, 4 * parts, 4 * parts) and ages.shape == (4 * parts, 4 * parts)
     for q in range(4 * parts):
         for k in range(4 * parts):

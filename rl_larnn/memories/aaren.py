@@ -2,7 +2,7 @@
 
 Letters: T time, B batch rows, I input, E features, A heads, D = E / A head width.
 
-Each layer owns one learned query token q, the same at every step. Per head, with k_t = W_k x_t + b_k and
+Each layer has one learned query token q, the same at every step. Per head, with k_t = W_k x_t + b_k and
 v_t = W_v x_t + b_v, the score of a token is (W_q q + b_q) . k_t / sqrt(D), and the output at t is the softmax average
 of v_1 ... v_t (:mod:`rl_larnn.scan`), followed by W_o. Training runs over all steps at once; acting needs A (D + 2)
 numbers per layer, however long the episode. A block is pre-norm: x + attention(norm x), then + feed-forward(norm x),
@@ -19,9 +19,8 @@ Differs from the paper, by switches (off, each leaves the paper's module):
 * ``phases=True`` turns the values by an angle per step of age, another one for each pair of features, so that a linear
   layer can tell what was shown how long ago (:mod:`rl_larnn.scan`). The angles begin evenly spread from 0 to pi; the
   last head, which keeps what came first, has none.
-* ``clock=True`` gives the output projection one more number per head, which the division of an average takes away: how
-  much weight has been read for each unit that the newest token has (:mod:`rl_larnn.scan`). The average alone is the
-  same after one token and after a hundred alike.
+* ``clock=True`` gives the output projection one more number per head: the log of the total weight relative to that of
+  the newest token (:mod:`rl_larnn.scan`). An average alone is the same after one token and after a hundred equal ones.
 * ``gate=True`` multiplies the attention by sigmoid(W x_t + b), which begins at 0.27: a block that is almost the
   identity (after the gates of Parisotto et al., 2020, arXiv 1910.06764).
 
@@ -211,8 +210,8 @@ class Aaren(Memory):
     :param phases: turn the values by an angle per step of age, a learned one for each pair of features
     :param clock: let the output see how much has been read
     :param gate: an output gate, almost closed at the start
-    :param horizon: half-life of the slowest head at the start, in steps; None for 139. What an agent meets after more
-        steps than it was trained for is new to heads that are still averaging by then
+    :param horizon: half-life of the slowest head at the start, in steps; None for 139. A head that still averages at the
+        end of a training episode meets new values in longer ones
     :raises ValueError: where ``heads`` does not divide ``hidden_size``, ``recency`` is unknown, ``horizon`` is under a
         step, or phases find heads of odd width
     """

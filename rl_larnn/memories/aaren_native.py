@@ -1,4 +1,4 @@
-"""One block of Aaren over a whole sequence as native code (``native/aaren.h``): what the torch form does, faster.
+"""One block of Aaren over a whole sequence in native code (``native/aaren.h``): equal to the torch form, faster.
 
 Letters as in :mod:`rl_larnn.memories.aaren`: T, B, E, A, D. One call forward and one backward: at this size a call of
 torch costs more than its arithmetic.
@@ -17,7 +17,7 @@ from rl_larnn.scan import AverageState
 
 
 class BlockWeights(NamedTuple):
-    """What a block is made of."""
+    """The weights of a block."""
 
     norm: Tensor  # (E,)
     norm_bias: Tensor  # (E,)

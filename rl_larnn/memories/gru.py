@@ -96,7 +96,7 @@ def _forward(
     gates: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, starts: Tensor,
     before: Tensor, candidates: Tensor, hiddens: Tensor,
 ) -> None:  # fmt: skip
-    """What the kernel ``gru_forward`` does, in torch: fills the last three and ``gates``."""
+    """The kernel ``gru_forward`` in torch: fills the last three and ``gates``."""
     width, recurrent, any_start = weight.shape[1], weight.t(), starts.any(1).tolist()
     hidden_bias = torch.cat([bias.new_zeros(2 * width), bias])
     for t in range(len(gates)):
@@ -114,7 +114,7 @@ def _forward(
 def _backward(
     saved: tuple[Tensor, ...], grad_hiddens: Tensor, grad_gates: Tensor, grad_inputs: Tensor, grad_hidden: Tensor
 ) -> None:
-    """What the kernel ``gru_backward`` does, in torch: fills the last three."""
+    """The kernel ``gru_backward`` in torch: fills the last three."""
     gates, candidates, weight, starts, before = saved
     width, any_start = weight.shape[1], starts.any(1).tolist()
     # Factors that do not depend on later steps, for all of them at once: d h_t / d(U h + b), per gate.
@@ -141,7 +141,7 @@ class Gru(Stack):
     :param input_size: I
     :param hidden_size: H, also the width of the output
     :param layers: depth
-    :param horizon: steps that the task asks to remember: keep gates (z) start with half-lives from 2 steps to as many
+    :param horizon: steps that the task needs to remember: keep gates (z) start with half-lives from 2 steps to as many
         (:mod:`rl_larnn.memories.horizon`); None: with a half-life of about 1 step
     """
 

@@ -1,12 +1,12 @@
 """Gates that start with the time scales of a task, after the chrono initialisation (Tallec and Ollivier, 2018,
 arXiv 1804.11188).
 
-A gate that stands at f keeps half of what it holds for L steps where f^L = 1/2, so its bias is logit(2^(-1/L)), about
-log(L / ln 2): 0.9 for 2 steps, 2.6 for 10, 5.9 for 250. Here log L is uniform between log 2 and log(horizon).
+A gate of constant value f has the half-life L where f^L = 1/2, so its bias is logit(2^(-1/L)), about log(L / ln 2): 0.9
+for 2 steps, 2.6 for 10, 5.9 for 250. Here log L is uniform between log 2 and log(horizon).
 
 Differs from the paper, whose biases are log(uniform(1, horizon - 1)): there L itself is uniform, and at a horizon of
 1000 hardly one unit of 64 has a half-life under ten steps. That suits copying over a known lag. An agent needs the last
-few steps as well, for velocities say, so here every order of magnitude gets its share of the units.
+few steps as well, for velocities for example, so here every order of magnitude gets as many units.
 """
 
 from __future__ import annotations

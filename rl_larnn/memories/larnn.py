@@ -19,8 +19,8 @@ leaves out the norms of c and h: a cell divided by its own size at every step ca
 says. With ``norm="batch"``, in evaluation mode and with the published weights, the numbers are those of the published
 code.
 Additions: ``positions="bias"`` (a learned score per head and age), forget bias 1 at the start; ``bounded=True`` reads
-the cell through tanh, as an LSTM does. The published norm of h kept what is read in bounds; without it a cell that adds
-up over a thousand steps hands on numbers in the hundreds.
+the cell through tanh, as an LSTM does. The published norm of h kept outputs in bounds; without it a cell that grows for
+a thousand steps gives outputs in the hundreds.
 The window starts with one genuine slot, the zero cell; a slot of age j is filled if j <= number of cells so far.
 """
 
@@ -150,7 +150,7 @@ class LarnnLayer(Memory):
                 from_inputs, *state, starts, self.heads, self.kv_activation, self.bounded, weights
             )
             return hiddens, LarnnState(hiddens[-1], cells, filled)
-        # Attention in torch multiplies what a mask hides by zero, which does not hide NaN; the loop selects.
+        # Attention in torch multiplies masked values by zero, and zero times NaN is NaN; the loop selects instead.
         if not torch.isfinite(from_inputs.sum() + state.cells.sum() + state.hidden.sum()):
             return super().scan(xs, state, starts)
         visible, filled = window_mask(starts, state.filled, self.window)
@@ -178,12 +178,12 @@ class LarnnLayer(Memory):
         )
 
     def attention_weights(self, x: Tensor, state: LarnnState) -> Tensor:
-        """What a step would attend to, ``(B, A, W)``, newest slot last, unfilled slots 0."""
+        """The attention weights of a step ``(B, A, W)``, newest slot last, unfilled slots 0."""
         query = self._from_input(x) + nn.functional.linear(state.hidden, self._recurrent_weights()[0])
         return self._attention(query[:, : self.output_size], self._slots(self._project(state.cells))[0], state)
 
     def _from_input(self, x: Tensor) -> Tensor:
-        """The input's share of query and gates, ``(..., 5H)``: it needs no state, so a scan computes it at once."""
+        """The input's part of query and gates ``(..., 5H)``: it needs no state, so a scan computes it for all steps."""
         linear = self.input_to_gates if self.mode == "residual" else self.to_gates
         weight = torch.cat([self.query.weight[:, : self.input_size], linear.weight[:, : self.input_size]])
         return nn.functional.linear(x, weight, torch.cat([self.query.bias, linear.bias]))
@@ -230,7 +230,7 @@ class LarnnLayer(Memory):
     def _advance(
         self, from_input: Tensor, projected: Tensor, state: LarnnState, weights: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, LarnnState]:
-        """One step, given what a scan can prepare: the input's share and the projected window."""
+        """One step, given the input's part of query and gates and the projected window."""
         size = self.output_size
         query, gates = torch.addmm(from_input, state.hidden, weights[0].t()).split([size, 4 * size], dim=1)
         keys, values = self._slots(projected)
@@ -265,7 +265,7 @@ class Larnn(Stack):
     :param norm: ``"layer"`` (keys, values and attention), ``"batch"`` (the paper's, of cell and hidden state too;
         couples rows in training, unfit for PPO) or ``"none"``
     :param residual: add the input of each layer to its output (needs ``input_size == hidden_size``)
-    :param horizon: steps that the task asks to remember: forget and input gates start with half-lives from 2 steps to
+    :param horizon: steps that the task needs to remember: forget and input gates start with half-lives from 2 steps to
         as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
     :param attention_scale: gain of the norm behind the attention, at the start, with ``norm="layer"``: at 0 an LSTM
         that learns to look back, at 1 the attention counts as much as the hidden state from the first step on

@@ -1,4 +1,4 @@
-"""The LARNN recurrence over a whole sequence as native code (``native/larnn.h``): what :func:`larnn_scan` does, faster.
+"""The LARNN recurrence over a whole sequence in native code (``native/larnn.h``): equal to :func:`larnn_scan`, faster.
 
 Letters as in :mod:`rl_larnn.memories.larnn`: T, B, H, W, A. The kernels run the recurrence and its backward pass; the
 gradients of the weights, which are sums over all steps, are matrix products here.
@@ -20,7 +20,7 @@ def native_larnn_scan(
     from_inputs: Tensor, hidden: Tensor, cells: Tensor, filled: Tensor, starts: Tensor, heads: int,
     kv_activation: bool, bounded: bool, weights: LarnnWeights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Run the recurrence.
+    """Run the recurrence over a sequence.
 
     :param from_inputs: ``(T, B, 5H)``, the inputs' share of queries and gates
     :param hidden: ``(B, H)`` at the beginning

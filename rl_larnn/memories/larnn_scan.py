@@ -29,7 +29,7 @@ Statistics = tuple[Tensor, Tensor] | None
 
 
 class LarnnWeights(NamedTuple):
-    """What the scan needs of a cell; a norm that is absent has None for weight and bias."""
+    """The weights of a cell that the scan reads; weight and bias of an absent norm are None."""
 
     hidden: Tensor  # (5H, H): hidden state to query and gates
     attention: Tensor  # (4H, H): attended to gates
@@ -64,7 +64,7 @@ def larnn_scan(
     from_inputs: Tensor, hidden: Tensor, cells: Tensor, visible: Tensor, starts: Tensor, heads: int,
     kv_activation: bool, bounded: bool, weights: LarnnWeights,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Run the recurrence.
+    """Run the recurrence over a sequence.
 
     :param from_inputs: ``(T, B, 5H)``, the inputs' share of queries and gates
     :param hidden: ``(B, H)`` at the beginning
@@ -158,7 +158,7 @@ class _LarnnScan(torch.autograd.Function):
         ctx.saved, ctx.carried_saved = saved, carried_saved
         ctx.starts, ctx.any_start, ctx.heads = starts, any_start, heads
         ctx.kv_activation, ctx.bounded = kv_activation, bounded
-        # The buffer is changed no more, but backward reads it: hand out a copy that a caller may do as it likes with.
+        # Backward reads the buffer: return a copy, which the caller may change.
         return hiddens, slots.clone()
 
     @staticmethod
@@ -265,7 +265,7 @@ class _LarnnScan(torch.autograd.Function):
 def _choose(
     forget: Tensor, zero: tuple[Tensor, Statistics], saved: tuple[Tensor, Statistics]
 ) -> tuple[Tensor, Statistics]:
-    """What backward needs of keys and values, where rows ``forget`` ``(B, 1)`` hold the zero cell's."""
+    """What backward reads of keys and values: in the rows ``forget`` ``(B, 1)`` that of the zero cell."""
     where = forget.unsqueeze(2)
     activated = torch.where(where, zero[0], saved[0])
     if zero[1] is None or saved[1] is None:

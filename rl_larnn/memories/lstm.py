@@ -98,7 +98,7 @@ def _forward(
     gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, starts: Tensor,
     before_hidden: Tensor, before_cell: Tensor, hiddens: Tensor, tanh_cells: Tensor,
 ) -> None:  # fmt: skip
-    """What the kernel ``lstm_forward`` does, in torch: fills the last four, ``gates`` and ``cell``."""
+    """The kernel ``lstm_forward`` in torch: fills the last four, ``gates`` and ``cell``."""
     width, recurrent, any_start = weight.shape[1], weight.t(), starts.any(1).tolist()
     for t in range(len(gates)):
         before_hidden[t], before_cell[t] = hidden, cell
@@ -118,7 +118,7 @@ def _backward(
     gates: Tensor, weight: Tensor, starts: Tensor, before_cell: Tensor, tanh_cells: Tensor, grad_hiddens: Tensor,
     grad_gates: Tensor, grad_hidden: Tensor, grad_cell: Tensor,
 ) -> None:  # fmt: skip
-    """What the kernel ``lstm_backward`` does, in torch: fills ``grad_gates`` and changes the last two."""
+    """The kernel ``lstm_backward`` in torch: fills ``grad_gates`` and changes the last two."""
     width, any_start = weight.shape[1], starts.any(1).tolist()
     # Everything that does not depend on later steps is computed for all of them at once.
     take, keep, show, candidate = gates.split(width, dim=2)
@@ -148,7 +148,7 @@ class Lstm(Stack):
     :param input_size: I
     :param hidden_size: H, also the width of the output
     :param layers: depth
-    :param horizon: steps that the task asks to remember: forget and input gates start with half-lives from 2 steps to
+    :param horizon: steps that the task needs to remember: forget and input gates start with half-lives from 2 steps to
         as many (:mod:`rl_larnn.memories.horizon`); None: with forget bias 1
     """
 

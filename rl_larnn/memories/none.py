@@ -1,4 +1,4 @@
-"""No memory: the control that shows what a task is worth without one."""
+"""No memory: the control, which shows how well a task can be done without one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rl_larnn.memory import Memory
 
 
 class NoState(NamedTuple):
-    """Nothing, for B rows."""
+    """An empty state of B rows."""
 
     nothing: Tensor  # (B, 0)
 
 
 class NoMemory(Memory):
-    """A layer that sees the present only: ``tanh(W x + b)``, as wide as a memory would be.
+    """A layer that reads the present input only: ``tanh(W x + b)``, as wide as a memory.
 
     :param input_size: I
     :param hidden_size: O, the width of the output

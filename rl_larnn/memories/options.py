@@ -1,4 +1,4 @@
-"""Checks of memory options, each with the nearest right thing in its error."""
+"""Checks of memory options, each with the nearest valid value in its error."""
 
 from __future__ import annotations
 

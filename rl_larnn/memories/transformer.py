@@ -2,17 +2,17 @@
 
 Letters: T time, B batch rows, I input, E features, L layers, C steps of the context, P parts of a step.
 
-The state is the last C - 1 inputs. Each step adds its own and reads all of them anew, through all layers; the output is
-that of the newest token, after a last norm. So exactly the last C steps are seen. A band of C keys in each layer would
-be cheaper, but would see back L (C - 1) steps.
+The state is the last C - 1 inputs. Each step appends its own and runs all layers over these C inputs; the output is
+that of the newest token, after a last norm. So the output depends on the last C steps exactly. A band of C keys in each
+layer would be cheaper, but would reach back L (C - 1) steps.
 
 It is the baseline of offline sequence learning: with a return-to-go, the previous action and the time among its inputs
 it is a Decision Transformer (Chen et al., 2021, arXiv 2106.01345), which makes three tokens of each step: ``tokens``.
 
-A scan reaches the same numbers in one of two ways. Where no window cuts an episode, one pass does for all steps: what a
-token makes of those before it is then the same for all that read it. Else each step has a window of its own, for C
-times the work, though the first layer's queries, keys and values are made once and the last layer has one query only.
-Windows are read in slices of time, and once more for the gradients instead of being kept.
+A scan computes the same numbers in one of two ways. Where no window cuts an episode, one causal pass serves all steps:
+a token's features are then the same in every window. Otherwise each step has a window of its own, for C times the work,
+though the first layer's queries, keys and values are computed once and the last layer has one query only. Windows are
+read in slices of time, and recomputed for the gradients instead of being stored.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from torch.utils.checkpoint import checkpoint
 
 from rl_larnn.memories.options import check_heads
 from rl_larnn.memories.stack import layer_sizes
-from rl_larnn.memories.transformer_layer import Projected, Seen, TransformerLayer, causally
+from rl_larnn.memories.transformer_layer import Mask, Projected, TransformerLayer, causal_mask
 from rl_larnn.memory import Memory
 
-#: Numbers that one activation of a slice of windows may have.
+#: The most numbers in one activation of a slice of windows.
 SLICE = 2**20
 
 
 class TransformerState(NamedTuple):
-    """Zeros are the empty memory: no input read yet."""
+    """Zeros are the empty memory."""
 
     inputs: Tensor  # (B, C - 1, I), newest last, zeros where none was read
     filled: Tensor  # (B, 1), inputs read since the start, at most C - 1
@@ -94,7 +94,7 @@ class Transformer(Memory):
         first = self._first_seen(starts, state.filled)
         inputs = torch.cat([state.inputs.transpose(0, 1), xs])
         place = torch.arange(len(inputs), device=xs.device).unsqueeze(1)
-        # What is never seen may be NaN, so it is taken out ahead of any arithmetic.
+        # Inputs that no step sees may be NaN, so they are masked ahead of any arithmetic.
         inputs = inputs.masked_fill((place < first[0]).unsqueeze(-1), 0.0)
         outputs = self._read(inputs, first)
         left = inputs[steps:].masked_fill((place[steps:] < first[-1]).unsqueeze(-1), 0.0).transpose(0, 1)
@@ -123,10 +123,10 @@ class Transformer(Memory):
         return self._read_windows(torch.cat([tokens, *self.layers[0].project(tokens)], dim=-1), begin)
 
     def _fits(self, tokens: Tensor, begin: Tensor) -> bool:
-        """Whether no window cuts an episode, and so one pass does for all steps."""
+        """Whether no window cuts an episode, so that one pass serves all steps."""
         if not 1 < len(begin) <= self.context:
             return False
-        # Attention multiplies what a mask hides by zero, which does not hide NaN; windows hold nothing later at all.
+        # Attention multiplies masked values by zero, and zero times NaN is NaN; a window has no later tokens at all.
         return bool((begin >= 0).all() & torch.isfinite(tokens).all())
 
     def _read_at_once(self, tokens: Tensor, first: Tensor) -> Tensor:
@@ -134,46 +134,46 @@ class Transformer(Memory):
         lowest, carried = int(first[0].min()), self.context - 1
         x = tokens[lowest:].transpose(0, 1).flatten(1, 2)
         first_of_each = torch.cat([first[:1].expand(carried, -1), first])[lowest:] - lowest
-        seen = causally(first_of_each.t(), len(self.tokens), self.context)
-        return self._run(x, self.layers[0].project(x), seen, len(first)).transpose(0, 1)
+        mask = causal_mask(first_of_each.t(), len(self.tokens), self.context)
+        return self._run(x, self.layers[0].project(x), mask, len(first)).transpose(0, 1)
 
     def _read_windows(self, x: Tensor, begin: Tensor) -> Tensor:
         """A window for each step, in slices of time.
 
-        :param x: tokens with their query, key and value of the first layer, side by side, ``(C - 1 + T, B, P, 4E)``
-        :param begin: ``(T, B)``, the first place of each window that is seen
+        :param x: tokens, and their queries, keys and values of the first layer, side by side ``(C - 1 + T, B, P, 4E)``
+        :param begin: ``(T, B)``, the first visible place of each window
         """
         steps, rows = begin.shape
         length = max(1, SLICE // (rows * self.context * len(self.tokens) * self.output_size))
         if steps <= length:
             return self._read_slice(begin, x)
         read = partial(checkpoint, self._read_slice, use_reentrant=False, preserve_rng_state=False)
-        # Pieces, not overlapping cuts: the gradient of a cut is as long as what it was cut from.
+        # Pieces, not overlapping slices: the gradient of a slice is as long as the whole tensor.
         pieces, reach = x.split(length), 1 + math.ceil((self.context - 1) / length)
         return torch.cat([read(own, *pieces[at : at + reach]) for at, own in enumerate(begin.split(length))])
 
     def _read_slice(self, begin: Tensor, *pieces: Tensor) -> Tensor:
-        """Outputs ``(T, B, E)`` of some steps, given what their windows reach over."""
+        """Outputs ``(T, B, E)`` of some steps, given the pieces that their windows cover."""
         (steps, rows), x = begin.shape, torch.cat(pieces)
         place = torch.arange(self.context, device=x.device)
         at = torch.arange(steps, device=x.device).view(-1, 1, 1) + place
         at = at * rows + torch.arange(rows, device=x.device).unsqueeze(-1) + 1  # (T, B, C)
-        # Line 0 of the table is zeros: what is unseen may be NaN and so must not even be multiplied by zero.
+        # Row 0 of the table is zeros: unseen tokens may be NaN, so they must not even be multiplied by zero.
         table = pad(x.flatten(2).flatten(0, 1), (0, 0, 1, 0))
         windows = embedding(at.masked_fill(place < begin.unsqueeze(-1), 0).flatten(0, 1), table)  # (T B, C, P 4E)
         x, *projected = windows.view(len(windows), -1, x.shape[-1]).chunk(4, dim=-1)
-        seen = causally(begin.view(-1, 1).expand(-1, self.context), len(self.tokens), self.context)
-        return self._run(x, Projected(*projected), seen, 1).view(steps, rows, -1)
+        mask = causal_mask(begin.view(-1, 1).expand(-1, self.context), len(self.tokens), self.context)
+        return self._run(x, Projected(*projected), mask, 1).view(steps, rows, -1)
 
-    def _run(self, x: Tensor, projected: Projected, seen: Seen, newest: int) -> Tensor:
+    def _run(self, x: Tensor, projected: Projected, mask: Mask, newest: int) -> Tensor:
         """All layers over sequences ``(N, K, E)``; outputs of the newest steps, ``(N, newest, E)``."""
         parts = len(self.tokens)
-        asked = slice(x.shape[1] - 1 - parts * (newest - 1), None, parts)  # the last token of each of them
+        read = slice(x.shape[1] - 1 - parts * (newest - 1), None, parts)  # the last token of each of these steps
         for below, above in itertools.pairwise(self.layers):
-            x = below(x, projected, seen)
+            x = below(x, projected, mask)
             projected = above.project(x)
         query, key, value = projected
-        return self.norm(self.layers[-1](x[:, asked], Projected(query[:, asked], key, value), seen.by(asked)))
+        return self.norm(self.layers[-1](x[:, read], Projected(query[:, read], key, value), mask.of_queries(read)))
 
 
 def check_tokens(tokens: Sequence[int], input_size: int) -> None:

@@ -29,7 +29,7 @@ _DTYPES = {torch.float32: "float", torch.float64: "double"}
 def usable(like: Tensor, kernel: str) -> bool:
     """Whether there is a kernel for tensors of this device and dtype.
 
-    :param kernel: what its functions' names begin with: ``lstm``, ``average`` ...
+    :param kernel: the prefix of its functions' names: ``lstm``, ``average`` ...
     """
     if like.is_cuda:
         return _on_gpu(kernel) and like.dtype == torch.float32
@@ -48,7 +48,7 @@ def _switched_off() -> bool:
 
 
 def needs_compiling(like: Tensor) -> bool:
-    """Whether the first use with such tensors will take some twenty seconds, once per machine."""
+    """Whether the first use with such tensors compiles the kernels: some twenty seconds, once per machine."""
     return like.is_cpu and like.dtype in _DTYPES and not _switched_off() and build.needs_compiling(_DTYPES[like.dtype])
 
 
@@ -92,14 +92,14 @@ def run(kernel: str, tensors: Sequence[Tensor | None], *sizes: int) -> None:
     else:
         pointers = (ctypes.c_void_p * len(tensors))(*(None if x is None else x.data_ptr() for x in tensors))
     numbers = (ctypes.c_long * (len(sizes) + 1))(*sizes, torch.get_num_threads())
-    _door(kernel, first.dtype, len(pointers), len(numbers))(pointers, numbers)
+    _look_up(kernel, first.dtype, len(pointers), len(numbers))(pointers, numbers)
 
 
 @functools.cache
-def _door(kernel: str, dtype: torch.dtype, pointers: int, sizes: int) -> Callable[..., None]:
-    """The function to call, once it is certain that it takes so many arguments."""
+def _look_up(kernel: str, dtype: torch.dtype, pointers: int, sizes: int) -> Callable[..., None]:
+    """Look up a kernel and verify its arity."""
     native = library(dtype)
-    assert native is not None, "ask usable() first"
+    assert native is not None, "call usable() first"
     takes = (getattr(native, f"pointers_{kernel}")(), getattr(native, f"sizes_{kernel}")())
     if takes != (pointers, sizes):
         raise TypeError(f"{kernel} takes {takes[0]} pointers and {takes[1]} sizes, got {pointers} and {sizes}")
@@ -108,15 +108,16 @@ def _door(kernel: str, dtype: torch.dtype, pointers: int, sizes: int) -> Callabl
 
 @functools.cache
 def length(name: str, dtype: torch.dtype, *sizes: int) -> int:
-    """How many numbers a kernel leaves for another, for tensors that :func:`usable` accepts.
+    """The size of a buffer that one kernel fills for another, for tensors that :func:`usable` accepts.
 
-    :param name: what ``kernels.cpp`` calls it
+    :param name: of the buffer in ``kernels.cpp``
+    :return: its length in numbers
     """
     return int(getattr(library(dtype), f"length_{name}")((ctypes.c_long * len(sizes))(*sizes)))
 
 
 class _NoContext:
-    """What a forward pass is given where nobody will ask for a backward pass."""
+    """The context of a forward pass that no backward pass follows."""
 
     def save_for_backward(self, *tensors: Tensor) -> None:
         """Save nothing."""
@@ -126,14 +127,14 @@ class _NoContext:
 
 
 def apply(function: type[torch.autograd.Function], *arguments: Any) -> Any:
-    """``function.apply``, or its forward pass alone where gradients are off, as when acting: a third of the time."""
+    """``function.apply``; where gradients are off, as when acting, its forward pass alone, in a third of the time."""
     if torch.is_grad_enabled():
         return function.apply(*arguments)
     return function.forward(_NoContext(), *arguments)
 
 
 def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctypes.Array[Any] | ctypes.c_double) -> None:
-    """Call a kernel on lists of as many tensors each.
+    """Call a kernel on lists of tensors, all of the same length.
 
     :param kernel: its name in ``kernels.cpp``; it takes the lists, the lengths of the tensors, then the numbers
     :param lists: tensors that :func:`usable` accepts, contiguous, the first list's of one dtype
@@ -143,5 +144,5 @@ def run_on_lists(kernel: str, lists: Sequence[Sequence[Tensor]], *numbers: ctype
     lengths = (ctypes.c_long * len(first))(*map(Tensor.numel, first))
     arguments = [*pointers, lengths, *numbers]
     addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
-    numbers_of = (ctypes.c_long * 2)(len(first), torch.get_num_threads())
-    _door(kernel, first[0].dtype, len(addresses), 2)(addresses, numbers_of)
+    counts = (ctypes.c_long * 2)(len(first), torch.get_num_threads())
+    _look_up(kernel, first[0].dtype, len(addresses), 2)(addresses, counts)

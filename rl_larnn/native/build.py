@@ -51,13 +51,13 @@ def _plan(scalar: str) -> tuple[str, tuple[str, ...], Path]:
     """The compiler, its flags, and the file in the cache.
 
     The file's name holds a hash of the sources, the flags, the compiler and the processor's features, so that a new
-    version, another compiler or another machine with the same home never meets a stale file.
+    version, another compiler or another machine with the same home never loads a stale file.
     """
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
     if compiler is None or sys.platform == "win32":
         raise BuildError("no C++ compiler (c++, g++, clang++) was found")
     flags = (*FLAGS, f"-DSCALAR={scalar}")
-    # What -march=native means here: the compiler's own list of macros, which names its version, too.
+    # The compiler's predefined macros: they name its version and what -march=native stands for on this machine.
     target = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
     digest = hashlib.sha256("\0".join([*flags, target]).encode())
     for path in sorted(SOURCES.glob("*.[ch]*")):
@@ -76,7 +76,7 @@ def cache_folder() -> Path:
 
 
 def _compile(compiler: str, flags: tuple[str, ...], library: Path) -> None:
-    """Several processes may come here at once: each writes a file of its own, and the last to rename wins."""
+    """Compile to a temporary file and rename it: of several processes at once, the last one's file stays."""
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
