@@ -210,8 +210,8 @@ class Aaren(Memory):
     :param phases: turn the values by an angle per step of age, a learned one for each pair of features
     :param clock: let the output see how much has been read
     :param gate: an output gate, almost closed at the start
-    :param horizon: half-life of the slowest head at the start, in steps; None for 139. A head that still averages at the
-        end of a training episode meets new values in longer ones
+    :param horizon: half-life of the slowest head at the start, in steps; None for 139. A head that still averages
+        at the end of a training episode meets new values in longer ones
     :raises ValueError: where ``heads`` does not divide ``hidden_size``, ``recency`` is unknown, ``horizon`` is under a
         step, or phases find heads of odd width
     """
