@@ -194,7 +194,7 @@ RECIPES: dict[str, Recipe] = {
             # Cosine and sine are of size one as they are; a running scale changes as the pole comes to stand upright.
             "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4), "normalize_observations": False},
             "gru": {"normalize_observations": False},
-            # Where cells could add up, most of LARNN's agents never learned to swing up (docs/results/ablations.md).
+            # Where cells could add up, most of LARNN's agents never learned to swing up (docs/results/notebook.md).
             "larnn": {"bounded": True},
         },
     ),
