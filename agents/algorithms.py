@@ -90,8 +90,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(PPO),
 }
 
-#: The algorithms that ours is compared with.
-BASELINES = tuple(name for name in ALGORITHMS if name != OURS)
+#: The algorithms that take no memory: memories are compared with them.
+BASELINES = tuple(name for name, algorithm in ALGORITHMS.items() if not algorithm.takes_memory)
 
 
 def keyword_parameters(owner: type) -> dict[str, tuple[inspect.Parameter, type]]:

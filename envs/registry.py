@@ -19,17 +19,23 @@ TASKS: dict[str, Task] = {task.id: task for family in _FAMILIES for task in fami
 def register_tasks() -> None:
     """Register every task of the table with Gymnasium, unless it is registered already."""
     for task in TASKS.values():
-        spec = _spec(task)
-        if gym.registry.get(task.id) != spec:
-            gym.register(
-                spec.id,
-                spec.entry_point,
-                reward_threshold=spec.reward_threshold,
-                max_episode_steps=spec.max_episode_steps,
-                disable_env_checker=spec.disable_env_checker,
-                additional_wrappers=spec.additional_wrappers,
-                kwargs=spec.kwargs,
-            )
+        register_task(task)
+
+
+def register_task(task: Task) -> None:
+    """Put a task into the table, and register it with Gymnasium unless that has been done."""
+    TASKS[task.id] = task
+    spec = _spec(task)
+    if gym.registry.get(task.id) != spec:
+        gym.register(
+            spec.id,
+            spec.entry_point,
+            reward_threshold=spec.reward_threshold,
+            max_episode_steps=spec.max_episode_steps,
+            disable_env_checker=spec.disable_env_checker,
+            additional_wrappers=spec.additional_wrappers,
+            kwargs=spec.kwargs,
+        )
 
 
 def _spec(task: Task) -> EnvSpec:

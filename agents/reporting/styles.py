@@ -30,6 +30,10 @@ _MEMORIES = [
     ("#8C8C00", "p"),
     ("#A6192E", "h"),
     ("#000075", "X"),
+    ("#117733", "<"),
+    ("#882255", ">"),
+    ("#44AA99", "d"),
+    ("#C9A800", "H"),
 ]
 
 #: Grey and dash of each baseline that is trained in an environment.
