@@ -43,7 +43,8 @@ def one_line(error: BaseException) -> str:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the nearest names that are (all of them in a short table)."""
     names = sorted(known)
-    nearest = get_close_matches(name, names, n=3, cutoff=0.5)
+    lower = {known_name.lower(): known_name for known_name in names}
+    nearest = [lower[found] for found in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     if nearest:
         hint = "did you mean " + " or ".join(nearest) + "?"
     else:

@@ -16,7 +16,7 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, eval
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
-from rl_larnn.agents.offline.settings_file import data_facts
+from rl_larnn.agents.offline.config import data_facts
 from rl_larnn.agents.settings.environments import reward_threshold
 from rl_larnn.envs.datasets import References, normalized_score, target_warning
 from rl_larnn.errors import UserError

@@ -20,8 +20,13 @@ from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, load_run
 from rl_larnn.agents.evaluation.plots import plot_curves, read_curves
 from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.settings.environments import load_normalization, make_env, make_environments, normalized
+from rl_larnn.agents.settings.environments import (
+    derived_seed,
+    load_normalization,
+    make_env,
+    make_environments,
+    normalized,
+)
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.envs import find_task

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.training import Run, TrainConfig, evaluations, finish, resume, selection, train
-from rl_larnn.agents.training.top_checkpoints import top_checkpoints
+from rl_larnn.agents.training.selection import top_checkpoints
 from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import TINY, interrupt
 

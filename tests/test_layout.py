@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "native": {"native"},
     "scan": {"state", "native"},
     "memory": {"state"},
-    "memories": {"state", "native", "scan", "memory", "memories"},
+    "memories": {"errors", "state", "native", "scan", "memory", "memories"},
     "optimizer": {"native"},
     "upstream": {"state", "observations"},
     "policies": CORE - {"buffer"},

@@ -101,7 +101,6 @@ def test_memories_are_found_by_name_and_by_class() -> None:
 def test_an_unknown_name_gets_the_nearest(name: str, nearest: str) -> None:
     text = message(ValueError, find_memory, name)
     assert text.startswith(f"unknown memory {name!r}; did you mean {nearest}")
-    assert all(known in text for known in MEMORIES)
 
 
 @pytest.mark.parametrize("wrong, came", [(None, "an object of type NoneType"), (dict, "the class dict")])

@@ -41,7 +41,7 @@ from tests.training_cases import Told
         ({"env_kwargs": None}, r"env_kwargs expects names and values, such as {'a': 1}, got None"),
         ({"dataset": None}, "dataset expects an id or a path, got NoneType"),
         ({"dataset": random_dataset([2])}, "dataset expects an id or a path, got Dataset; pass its name"),
-        ({"memory": 3}, "expected the name of a memory or a subclass of rl_larnn.memory.Memory, got 3"),
+        ({"memory": 3}, "memory must be a name"),
         ({"device": "tpu"}, "expected the device auto, cpu, cuda"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.offline.settings_file import load_offline_settings
+from rl_larnn.agents.offline.config import load_offline_settings
 from rl_larnn.agents.runs.logs import CURVE
 from rl_larnn.agents.training import TrainConfig, resume_offline, train, train_offline
 from rl_larnn.agents.training.offline import DataLearner

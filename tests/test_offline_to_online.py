@@ -12,9 +12,8 @@ import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.runs.settings_file import begun_with
-from rl_larnn.agents.runs.settings_file import load_settings as load_run_settings
+from rl_larnn.agents.runs.folder import RESULT, initial_run
+from rl_larnn.agents.runs.folder import load_settings as load_run_settings
 from rl_larnn.agents.settings.config import Settings, resolve
 from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.models import build_model
@@ -43,7 +42,7 @@ def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
 
 
 def resolved(init: Path) -> Settings:
-    return resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=init), begun_with(init))
+    return resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=init), initial_run(init))
 
 
 def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> None:

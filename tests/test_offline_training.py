@@ -16,9 +16,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from rl_larnn.agents.evaluation import video
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.offline.config import load_data, resolve_offline
+from rl_larnn.agents.offline.config import load_data, load_offline_settings, resolve_offline
 from rl_larnn.agents.offline.recipes import offline_recipe
-from rl_larnn.agents.offline.settings_file import load_offline_settings
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.logs import CURVE
 from rl_larnn.agents.settings.overrides import apply_settings

@@ -17,11 +17,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.runs.progress import Progress
+from rl_larnn.agents.runs.results import Progress
 from rl_larnn.agents.training import Run, TrainConfig, evaluations, resume, train
 from rl_larnn.agents.training.online import OnlineLearner
+from rl_larnn.agents.training.selection import keep, top_checkpoints
 from rl_larnn.agents.training.session import Session
-from rl_larnn.agents.training.top_checkpoints import keep, top_checkpoints
 from rl_larnn.errors import Interrupted
 from tests.training_cases import curve
 

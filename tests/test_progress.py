@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from rl_larnn.agents.runs.progress import WINDOW, Progress
+from rl_larnn.agents.runs.results import WINDOW, Progress
 
 
 def test_solved_is_the_first_time_a_full_window_reaches_the_threshold() -> None:

@@ -15,8 +15,8 @@ import torch
 
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
+from rl_larnn.agents.runs.folder import load_settings
 from rl_larnn.agents.runs.logs import read_curve, run_logger
-from rl_larnn.agents.runs.settings_file import load_settings
 from rl_larnn.agents.training import Run, finish, resume, train
 from rl_larnn.agents.training.online import online_run
 from rl_larnn.agents.training.session import Session, load_checkpoint, save_checkpoint

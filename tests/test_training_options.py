@@ -11,7 +11,7 @@ import pytest
 from option_cases import agent, random_env
 
 from rl_larnn.agents import RecurrentPPO
-from rl_larnn.agents.runs.settings_file import load_settings
+from rl_larnn.agents.runs.folder import load_settings
 from rl_larnn.agents.training import TrainConfig, resume, train
 from rl_larnn.agents.training.online import online_run
 from rl_larnn.agents.training.session import load_checkpoint

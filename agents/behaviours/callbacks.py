@@ -10,8 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file, save_checkpoint
 from rl_larnn.agents.reporting.reporter import Bar
-from rl_larnn.agents.runs.checkpoint import CHECKPOINT_SECONDS
-from rl_larnn.agents.runs.randomness import restore_generators, save_generators
+from rl_larnn.agents.runs.checkpoint import CHECKPOINT_SECONDS, restore_generators, save_generators
 from rl_larnn.envs.datasets import Episode
 
 #: Evaluations over a training.

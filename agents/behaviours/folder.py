@@ -19,8 +19,8 @@ from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file
 from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.saved_agents import load_agent
 from rl_larnn.agents.reporting.reporter import Bar
-from rl_larnn.agents.runs.randomness import derived_seed
 from rl_larnn.agents.runs.results import versions
+from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.envs.datasets import (
     Amount,
     Behaviour,

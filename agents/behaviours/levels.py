@@ -14,7 +14,7 @@ from rl_larnn.agents.behaviours.folder import REFERENCE_EPISODES, mean_return
 from rl_larnn.agents.behaviours.level_behaviours import Behaviours, find_behaviours
 from rl_larnn.agents.behaviours.storing import Part, StoredDataset, find_stored_plain, store_masked, store_plain
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
-from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.envs.datasets import Amount, Behaviour, References, collect, episode_seed, mixed_behaviour
 from rl_larnn.errors import UserError
 

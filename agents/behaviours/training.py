@@ -30,7 +30,7 @@ from rl_larnn.agents.behaviours.folder import (
 from rl_larnn.agents.behaviours.recipes import ALGORITHMS, BehaviourRecipe
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
-from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs.datasets import Recorder

@@ -21,7 +21,7 @@ from rl_larnn.agents.certificate.memory_need import environment_verdict, find_ga
 from rl_larnn.agents.certificate.memory_use import examine_memory
 from rl_larnn.agents.certificate.memoryless_baselines import Comparison
 from rl_larnn.agents.certificate.policies import RandomPolicy
-from rl_larnn.agents.runs.randomness import restore_generators, save_generators
+from rl_larnn.agents.runs.checkpoint import restore_generators, save_generators
 from rl_larnn.envs import make, resolve_id
 from rl_larnn.errors import UserError
 

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_larnn.agents.certificate.interventions import COPIES, repeat_rows
 from rl_larnn.agents.certificate.policies import Frames, RandomPolicy
 from rl_larnn.agents.certificate.training import ROLLOUT, train_ppo
-from rl_larnn.agents.runs.randomness import derived_seed
+from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.errors import UserError
 
 #: Limits of the episodes behind a score, where whole batches (one episode in each environment) allow them.

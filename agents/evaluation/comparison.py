@@ -13,13 +13,12 @@ import numpy as np
 
 from rl_larnn.agents.algorithms import ALGORITHMS, keyword_parameters
 from rl_larnn.agents.reporting.markdown import markdown_table
-from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.runs.folder import RESULT, load_settings, was_offline
 from rl_larnn.agents.runs.results import read_result, score
-from rl_larnn.agents.runs.settings_file import load_settings, was_offline
 from rl_larnn.agents.settings.config import Settings
-from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.values import format_value
 from rl_larnn.errors import UserError
+from rl_larnn.memories import find_memory
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _choices(settings: Settings) -> dict[str, str]:
     """
     row = ALGORITHMS[settings.algorithm]
     owners: list[type] = [row.learner, row.policy]
-    owners += [memory_class(settings.memory)] if settings.memory is not None else []
+    owners += [find_memory(settings.memory)] if settings.memory is not None else []
     parameters = (parameter for owner in owners for parameter, _ in keyword_parameters(owner).values())
     defaults = {item.name: item.default for item in parameters if _is_plain(item.default)}
     chosen: dict[str, Any] = {"algorithm": settings.algorithm, **settings.choices()}

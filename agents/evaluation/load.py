@@ -11,11 +11,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.runs.checkpoint import find_checkpoint
-from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.runs.settings_file import load_settings
+from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION, load_settings
 from rl_larnn.agents.settings.config import Settings
-from rl_larnn.agents.settings.environments import load_normalization, make_environments
+from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_environments
 from rl_larnn.agents.settings.models import load_model
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.errors import UserError

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from rl_larnn.agents.reporting.styles import check_picture, figure_class, styles
+from rl_larnn.agents.runs.folder import load_settings, was_offline
 from rl_larnn.agents.runs.logs import read_curve
-from rl_larnn.agents.runs.settings_file import load_settings, was_offline
 from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
 

@@ -16,8 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl_larnn.agents.evaluation.load import LoadedRun
 from rl_larnn.agents.runs.folder import NORMALIZATION
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.settings.environments import load_normalization, make_env
+from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_env
 from rl_larnn.errors import UserError, one_line
 
 

@@ -12,10 +12,9 @@ import gymnasium as gym
 from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
-from rl_larnn.agents.runs.folder import OFFLINE
+from rl_larnn.agents.runs.folder import CONFIG, OFFLINE, load_settings, was_offline
 from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
 from rl_larnn.agents.settings.environments import check_environment
-from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.datasets import (
@@ -33,8 +32,9 @@ from rl_larnn.envs.datasets import (
 )
 from rl_larnn.envs.spaces import is_vector
 from rl_larnn.envs.wrappers.cues import action_cue_space
-from rl_larnn.errors import UserError
-from rl_larnn.memories import DEFAULT_MEMORY
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import read_json
+from rl_larnn.memories import DEFAULT_MEMORY, memory_name
 from rl_larnn.memory import Memory
 
 
@@ -301,3 +301,25 @@ def _environment(config: OfflineConfig, named: str | None, dataset: Dataset) -> 
     env_id = named or resolve_id(str(dataset.env_id))
     known = dataset.env_kwargs if env_id == dataset.env_id else {}
     return env_id, {**known, **config.env_kwargs}
+
+
+def load_offline_settings(folder: Path) -> OfflineSettings:
+    """The settings of an offline run.
+
+    :raises UserError: if there is no run there, it was trained online, or its ``config.json`` is damaged
+    """
+    run = load_settings(folder)
+    data = read_json(folder / CONFIG, "the settings of a run")
+    if OFFLINE not in data:
+        raise UserError(f"{folder} was trained online: continue it with train_agent.py --resume {folder}")
+    try:
+        return OfflineSettings.from_json(run, data[OFFLINE])
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
+        ) from error
+
+
+def data_facts(folder: Path) -> DataFacts | None:
+    """What a run knows of its data, or None of a run that was trained online."""
+    return load_offline_settings(folder).facts if was_offline(folder) else None

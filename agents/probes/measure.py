@@ -16,10 +16,9 @@ from torch import Tensor
 from rl_larnn.agents.probes.probe import PROBES, Probe
 from rl_larnn.agents.probes.readout import fit, ridge
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
-from rl_larnn.agents.settings.memory_names import memory_class, memory_name
 from rl_larnn.agents.settings.overrides import as_meant, describe, fits, keyword_types
 from rl_larnn.errors import UserError, one_line
-from rl_larnn.memories import MEMORIES, build_memory
+from rl_larnn.memories import MEMORIES, build_memory, find_memory, memory_name
 from rl_larnn.memory import Memory
 
 #: Seeds of the weights and of the sequences; an untrained score is the mean over them.
@@ -50,7 +49,7 @@ class MemoryConfig:
 
         :raises UserError: for an unknown memory, or an option that it does not take
         """
-        found = memory_class(self.memory) if isinstance(self.memory, str) else self.memory
+        found = find_memory(self.memory) if isinstance(self.memory, str) else self.memory
         options = dict(self.options)
         for name, hint in keyword_types(found, {"input_size"}).items():
             if name in options:

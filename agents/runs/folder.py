@@ -1,4 +1,4 @@
-"""Run folders: their names, and files that are either whole or not there.
+"""Run folders: their names, their lock, and the settings in ``config.json``.
 
 A run folder holds ``config.json``, ``progress.csv``, TensorBoard events, ``checkpoint/`` and, when training is over,
 ``model.zip``, ``vecnormalize.pkl`` and ``result.json``.
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from rl_larnn.errors import UserError
+from rl_larnn.agents.settings.config import InitialRun, Settings
+from rl_larnn.errors import UserError, one_line
 from rl_larnn.files import locked, read_json
 
 CONFIG = "config.json"
@@ -24,9 +25,13 @@ _LOCK = ".lock"
 OFFLINE = "offline"
 
 
-def default_folders(env_id: str, memory: str, seed: int) -> Iterator[Path]:
-    """``runs/<env id>/<memory>-s<seed>``, then the same with ``-2``, ``-3`` and so on behind."""
-    base = Path("runs") / env_id.replace("/", "-").replace(":", "-") / f"{memory}-s{seed}"
+def default_folders(env_id: str, method: str, seed: int) -> Iterator[Path]:
+    """``runs/<env id>/<method>-s<seed>``, then the same with ``-2``, ``-3`` and so on behind.
+
+    :param method: memory or algorithm; of ``package.module:Class`` only the class is taken
+    """
+    name = method.rpartition(":")[2].lower()
+    base = Path("runs") / env_id.replace("/", "-").replace(":", "-") / f"{name}-s{seed}"
     yield base
     for number in count(2):
         yield base.with_name(f"{base.name}-{number}")
@@ -50,13 +55,13 @@ def refuse_no_folder(folder: Path) -> None:
         )
 
 
-def create_folder(folder: Path | None, env_id: str, memory: str, seed: int) -> Path:
+def create_folder(folder: Path | None, env_id: str, method: str, seed: int) -> Path:
     """Create the asked-for folder, or the first free one of :func:`default_folders`.
 
     :raises UserError: if the asked-for folder exists or cannot be created
     """
-    candidates = iter([folder]) if folder is not None else default_folders(env_id, memory, seed)
-    for candidate in candidates:
+    names = iter([folder]) if folder is not None else default_folders(env_id, method, seed)
+    for candidate in names:
         try:
             candidate.mkdir(parents=True)
             return candidate
@@ -102,3 +107,34 @@ def training_alone(folder: Path) -> Iterator[None]:
     """
     with locked(folder / _LOCK, f"another process is training the run {folder}: wait for it, or stop it"):
         yield
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of a run.
+
+    :raises UserError: if there is no run there, or its ``config.json`` is truncated or foreign
+    """
+    refuse_no_folder(folder)
+    data = read_json(folder / CONFIG, "the settings of a run")
+    try:
+        return Settings.from_json(data)
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"cannot read {folder / CONFIG}: expected the settings of a run, got a foreign file ({one_line(error)})"
+        ) from error
+
+
+def was_offline(folder: str | Path) -> bool:
+    """Whether the run in this folder was trained on a dataset.
+
+    :raises UserError: if there is no run there
+    """
+    return OFFLINE in read_json(Path(folder) / CONFIG, "the settings of a run")
+
+
+def initial_run(folder: str | Path | None) -> InitialRun | None:
+    """The run whose weights an agent starts with, if there is one.
+
+    :raises UserError: if there is no run there
+    """
+    return None if folder is None else InitialRun(load_settings(Path(folder)), was_offline(folder))

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 from gymnasium import spaces
 
-from rl_larnn.agents.algorithms import ALGORITHMS, OURS
+from rl_larnn.agents.algorithms import ALGORITHMS, BASELINES, OURS
 from rl_larnn.agents.settings.environments import check_environment
-from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.overrides import apply_settings, fits
 from rl_larnn.agents.settings.recipes import Recipe, recipe_for
@@ -20,7 +19,7 @@ from rl_larnn.agents.settings.values import Linear, format_value, parse_value
 from rl_larnn.envs import resolve_id
 from rl_larnn.envs.spaces import describe_space, same_form
 from rl_larnn.errors import UserError, unknown_name
-from rl_larnn.memories import DEFAULT_MEMORY, MEMORIES
+from rl_larnn.memories import DEFAULT_MEMORY, MEMORIES, memory_name
 from rl_larnn.memory import Memory
 
 VEC_ENVS = ("dummy", "subproc")
@@ -140,6 +139,8 @@ def algorithm_and_memory(algorithm: str | None, memory: str | None) -> tuple[str
     """
     if algorithm is None and memory in ALGORITHMS and memory not in MEMORIES:
         return str(memory), None
+    if algorithm is None and memory is not None and memory not in MEMORIES and ":" not in memory:
+        raise unknown_name("memory", memory, [*MEMORIES, *BASELINES])
     algorithm = OURS if algorithm is None else algorithm
     if algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", algorithm, ALGORITHMS)
@@ -148,8 +149,8 @@ def algorithm_and_memory(algorithm: str | None, memory: str | None) -> tuple[str
     raise UserError(f"the algorithm {algorithm} takes no memory, got the memory {memory}: leave one of them out")
 
 
-class BegunWith(NamedTuple):
-    """The run whose weights an agent begins with.
+class InitialRun(NamedTuple):
+    """The run whose weights an agent starts with.
 
     :param offline: whether it learned from a dataset
     """
@@ -176,12 +177,12 @@ def _schedule(value: Any) -> Any:
 
 def resolve(
     config: TrainConfig,
-    begun_with: BegunWith | None = None,
+    initial_run: InitialRun | None = None,
     spaces_found: tuple[spaces.Space, spaces.Space] | None = None,
 ) -> Settings:
     """Make every choice that the config leaves open, and refuse what cannot work before anything is created.
 
-    :param begun_with: the run that ``config.init`` names
+    :param initial_run: the run that ``config.init`` names
     :param spaces_found: of observations and actions, if the environment has been looked at
     :raises UserError: for each mistake, on one line
     """
@@ -196,8 +197,8 @@ def resolve(
     env_id = _resolve_id(config.env)
     found = spaces_found or check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, found[1])
-    if begun_with is not None:
-        recipe, recipe_name = _as_in(begun_with, config, found, env_id), str(config.init)
+    if initial_run is not None:
+        recipe, recipe_name = _as_in(initial_run, config, found, env_id), str(config.init)
     else:
         recipe = _chosen(config, recipe)
     recipe = _sized(apply_settings(recipe, recipe.memory, config.settings), config)
@@ -229,12 +230,12 @@ def _chosen(config: TrainConfig, recipe: Recipe) -> Recipe:
     return replace(recipe, algorithm=algorithm, memory=memory, frame_stack=frames)
 
 
-def _as_in(begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> Recipe:
-    """The recipe of the run that the agent begins with.
+def _as_in(initial: InitialRun, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> Recipe:
+    """The recipe of the run whose weights the agent starts with.
 
     :param found: observation space and action space of the environment that it will act in
     """
-    settings = begun_with.settings
+    settings = initial.settings
     if config.memory is not None or config.algorithm is not None:
         asked = _chosen(config, settings.recipe)
         if (asked.algorithm, asked.memory) != (settings.algorithm, settings.memory):
@@ -255,7 +256,7 @@ def _as_in(begun_with: BegunWith, config: TrainConfig, found: tuple[spaces.Space
         raise UserError(
             f"the agent of {config.init} has its own scale of observations: leave normalize_observations out"
         )
-    if not begun_with.offline:
+    if not initial.offline:
         return settings.recipe
     return replace(settings.recipe, arguments={"kickstart_coef": AFTER_IMITATION, **settings.recipe.arguments})
 

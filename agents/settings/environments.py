@@ -140,3 +140,12 @@ def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
         loaded.training = False
         loaded.norm_reward = False
     return loaded
+
+
+def derived_seed(seed: int, *purpose: int) -> int:
+    """A seed for another purpose than training, far from ``seed``, ``seed + 1`` and so on.
+
+    :param purpose: numbers that tell the purposes apart
+    """
+    # Environments are seeded with the result plus their index, and Stable-Baselines3 wants 32 bits.
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0] % 2**31)

@@ -14,10 +14,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from rl_larnn.agents.algorithms import ALGORITHMS
-from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.errors import UserError, one_line
+from rl_larnn.memories import find_memory
 
 #: Activation functions by the name that a recipe uses.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -62,7 +62,7 @@ def policy_arguments(recipe: Recipe) -> dict[str, Any]:
     arguments = dict(recipe.policy)
     if "activation_fn" in arguments:
         arguments["activation_fn"] = ACTIVATIONS[arguments["activation_fn"]]
-    memory = recipe.memory if recipe.memory is None or ":" not in recipe.memory else memory_class(recipe.memory)
+    memory = recipe.memory if recipe.memory is None or ":" not in recipe.memory else find_memory(recipe.memory)
     return ALGORITHMS[recipe.algorithm].policy_arguments(arguments, memory, recipe.memory_options)
 
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from rl_larnn.agents.algorithms import ALGORITHMS, BASELINES, OURS, keyword_parameters
 from rl_larnn.agents.components.checks import REMOVED_OPTIONS
-from rl_larnn.agents.settings.memory_names import memory_class
 from rl_larnn.agents.settings.models import ACTIVATIONS
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.errors import UserError, unknown_name
+from rl_larnn.memories import find_memory
 
 # Said elsewhere (by the environment, by the run or by options of their own), or not to be written as text.
 _NOT_ARGUMENTS = {"policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
@@ -58,7 +58,7 @@ def setting_types(memory: str | None, algorithm: str = OURS) -> dict[str, dict[s
         "recipe": {item.name: recipe_hints[item.name] for item in fields(Recipe) if item.name not in _RECIPE_FIELDS},
         "arguments": keyword_types(row.learner, _NOT_ARGUMENTS),
         "policy": policy,
-        "memory": {"hidden_size": int} if memory is None else keyword_types(memory_class(memory), _NOT_MEMORY),
+        "memory": {"hidden_size": int} if memory is None else keyword_types(find_memory(memory), _NOT_MEMORY),
     }
 
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rl_larnn.agents.algorithms import BASELINES
-from rl_larnn.agents.settings.memory_names import memory_name
 from rl_larnn.errors import unknown_name
-from rl_larnn.memories import MEMORIES
+from rl_larnn.memories import MEMORIES, memory_name
 
 #: The method of ours without a memory.
 CONTROL = "none"

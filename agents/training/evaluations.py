@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_nor
 
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.settings.environments import make_environments, normalized
+from rl_larnn.agents.training.selection import keep
 from rl_larnn.agents.training.session import Session
-from rl_larnn.agents.training.top_checkpoints import keep
 
 #: Episodes of each evaluation, all side by side.
 EPISODES = 10

@@ -8,12 +8,11 @@ from typing import Any
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
 from rl_larnn.agents.evaluation.load import load_run
+from rl_larnn.agents.runs.checkpoint import save_model
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.results import versions
-from rl_larnn.agents.runs.state import save_model
-from rl_larnn.agents.training.selection import final_selection
+from rl_larnn.agents.training.selection import final_selection, promote
 from rl_larnn.agents.training.session import Session
-from rl_larnn.agents.training.top_checkpoints import promote
 from rl_larnn.files import write_json
 
 

@@ -8,8 +8,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rl_larnn.agents.evaluation.load import find_source, load_run
+from rl_larnn.agents.runs.checkpoint import restore_generators, save_generators
 from rl_larnn.agents.runs.folder import NORMALIZATION
-from rl_larnn.agents.runs.randomness import restore_generators, save_generators
 from rl_larnn.agents.settings.environments import load_normalization, normalized
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.errors import UserError

@@ -18,13 +18,10 @@ from rl_larnn.agents.offline.seen import fit_statistics
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
-from rl_larnn.agents.runs.progress import Progress
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.runs.results import OfflineResult
-from rl_larnn.agents.settings.environments import load_normalization, make_environments, normalized
-from rl_larnn.agents.settings.memory_names import short_name
+from rl_larnn.agents.runs.results import OfflineResult, Progress
+from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_environments, normalized
 from rl_larnn.agents.settings.models import build_model, load_model
-from rl_larnn.agents.training.learner import Pauses, RunSpec
+from rl_larnn.agents.training.session import Pauses, RunSpec
 from rl_larnn.envs.datasets import Dataset, dataset_title
 from rl_larnn.errors import UserError
 from rl_larnn.state import pack, unpack
@@ -38,7 +35,7 @@ _MEMORY = "memory.pt"
 
 
 class DataLearner:
-    """Learns from a dataset (:class:`rl_larnn.agents.training.learner.Learner`).
+    """Learns from a dataset (:class:`rl_larnn.agents.training.session.Learner`).
 
     The last agent is the result; there is no selection on test returns.
     """
@@ -170,7 +167,7 @@ def offline_run(settings: OfflineSettings, dataset: Dataset | None = None) -> Ru
         run,
         settings,
         title=dataset_title(settings.dataset),
-        name=short_name(run.method) + ("-clone" if run.recipe.target_return is None else ""),
+        name=run.method + ("-clone" if run.recipe.target_return is None else ""),
         total=settings.plan.updates,
         threshold=None,
         new=lambda: _new(settings, load_data(settings) if dataset is None else dataset),

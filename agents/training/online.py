@@ -16,25 +16,23 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.runs.checkpoint import STATE
 from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.logs import CLOCK
-from rl_larnn.agents.runs.progress import Progress
-from rl_larnn.agents.runs.randomness import derived_seed
-from rl_larnn.agents.runs.results import OnlineResult
+from rl_larnn.agents.runs.results import OnlineResult, Progress
 from rl_larnn.agents.settings.config import Settings
 from rl_larnn.agents.settings.environments import (
+    derived_seed,
     load_normalization,
     make_environments,
     normalized,
     reward_threshold,
 )
-from rl_larnn.agents.settings.memory_names import short_name
 from rl_larnn.agents.settings.models import build_model, load_model
 from rl_larnn.agents.training.initial import as_in_run, take_over
-from rl_larnn.agents.training.learner import Pauses, RunSpec
+from rl_larnn.agents.training.session import Pauses, RunSpec
 from rl_larnn.files import read_json
 
 
 class OnlineLearner:
-    """Learns from rollouts (:class:`rl_larnn.agents.training.learner.Learner`)."""
+    """Learns from rollouts (:class:`rl_larnn.agents.training.session.Learner`)."""
 
     unit, clock = "steps", CLOCK
     evaluations, selects_best = 20, True
@@ -139,7 +137,7 @@ def online_run(settings: Settings) -> RunSpec:
         settings,
         settings,
         title=settings.env,
-        name=short_name(settings.method),
+        name=settings.method,
         total=settings.recipe.n_timesteps,
         threshold=reward_threshold(settings.env),
         new=lambda: _new(settings),

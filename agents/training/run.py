@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rl_larnn.agents.offline.config import OfflineConfig, resolve_offline
-from rl_larnn.agents.offline.settings_file import load_offline_settings
+import torch
+
+from rl_larnn import native
+from rl_larnn.agents.offline.config import OfflineConfig, load_offline_settings, resolve_offline
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
-from rl_larnn.agents.runs.folder import CONFIG, create_folder, refuse_existing, reopen, training_alone
+from rl_larnn.agents.runs.folder import (
+    CONFIG,
+    create_folder,
+    initial_run,
+    load_settings,
+    refuse_existing,
+    reopen,
+    training_alone,
+    was_offline,
+)
 from rl_larnn.agents.runs.logs import run_logger
-from rl_larnn.agents.runs.progress import Progress
-from rl_larnn.agents.runs.results import versions
-from rl_larnn.agents.runs.settings_file import begun_with, load_settings, was_offline
+from rl_larnn.agents.runs.results import Progress, versions
 from rl_larnn.agents.settings.config import TrainConfig, resolve
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.training.finish import Run, finish
-from rl_larnn.agents.training.learner import RunSpec
 from rl_larnn.agents.training.loop import learn
-from rl_larnn.agents.training.machine import compile_kernels, threads
 from rl_larnn.agents.training.offline import offline_run
 from rl_larnn.agents.training.online import online_run
-from rl_larnn.agents.training.session import Session, load_checkpoint
+from rl_larnn.agents.training.session import RunSpec, Session, load_checkpoint
 from rl_larnn.errors import Interrupted, UserError
 from rl_larnn.files import write_json
 
@@ -34,7 +43,7 @@ def train(config: TrainConfig, reporter: Reporter = SILENT) -> Run:
     :raises Interrupted: on Ctrl-C or SIGTERM, with a checkpoint saved
     """
     wanted = _wanted(config.run_dir)
-    settings = resolve(config, begun_with(config.init))
+    settings = resolve(config, initial_run(config.init))
     return _start(online_run(settings), wanted, reporter)
 
 
@@ -153,3 +162,22 @@ def _announcement(spec: RunSpec, folder: Path) -> str:
         f"{spec.settings.heading()}\n  {choices}\n"
         f"  into {folder}; watch it with: tensorboard --logdir {shlex.quote(str(folder))}"
     )
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many threads of torch inside, as many as before outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def compile_kernels(device: torch.device, reporter: Reporter) -> None:
+    """Have the kernels ready before the clock runs, and say so: the first run on a machine must not seem to hang."""
+    if device.type == "cpu" and native.needs_compiling(torch.zeros(0)):
+        with reporter.progress() as bar:
+            bar.note("compiling the kernels for this machine, once: some 20 s")
+            native.library(torch.float32)

@@ -1,20 +1,148 @@
-"""A run in training, and its checkpoints."""
+"""A run in training: the protocol of what learns in it, online or from data, and its checkpoints."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any, Protocol
 
-from rl_larnn.agents.runs.checkpoint import STATE, find_checkpoint, replace_checkpoint
-from rl_larnn.agents.runs.progress import Progress
-from rl_larnn.agents.runs.randomness import restore_generators, save_generators
-from rl_larnn.agents.runs.state import save_model
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_larnn.agents.evaluation.evaluate import Evaluation
+from rl_larnn.agents.reporting.reporter import Bar
+from rl_larnn.agents.runs.checkpoint import (
+    STATE,
+    find_checkpoint,
+    replace_checkpoint,
+    restore_generators,
+    save_generators,
+    save_model,
+)
+from rl_larnn.agents.runs.results import Progress, Result
 from rl_larnn.agents.settings.config import Settings
-from rl_larnn.agents.training.learner import Learner, RunSpec
 from rl_larnn.errors import UserError, one_line
 from rl_larnn.files import read_json
+
+
+class Pauses(Protocol):
+    """What a learner calls where nothing is half done (:class:`rl_larnn.agents.training.loop.Loop`)."""
+
+    bar: Bar
+    progress: Progress
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal has asked to stop."""
+
+    def evaluate_if_due(self, last: bool = False) -> bool:
+        """Evaluate the agent now if it is time, and tell whether that was done.
+
+        :param last: training is over, so evaluate unless this agent has been
+        """
+
+    def save_if_due(self) -> None:
+        """Save a checkpoint now if it is time."""
+
+
+class Learner(Protocol):
+    """What learns.
+
+    :param unit: what is counted: ``steps`` of the environment, or ``updates``
+    :param clock: the key under which the log says how many of them are done
+    :param evaluations: how many periodic evaluations a run has by default
+    :param selects_best: whether the best evaluated agents are kept, and the result is chosen among them
+    """
+
+    unit: str
+    clock: str
+    evaluations: int
+    selects_best: bool
+    env: VecEnv  # whose normalisation the agent sees
+
+    @property
+    def model(self) -> OnPolicyAlgorithm:
+        """The model, whose policy learns."""
+
+    @property
+    def done(self) -> int:
+        """How much it has learned from, in units."""
+
+    @property
+    def total(self) -> int:
+        """How much it is to learn from."""
+
+    def learn(self, pauses: Pauses) -> None:
+        """Learn until all is done or ``pauses.stopped``.
+
+        :raises NonFiniteError: if something is not a finite number; the last checkpoint is good
+        """
+
+    def check(self) -> None:
+        """Called before the agent is evaluated or saved.
+
+        :raises NonFiniteError: if it has diverged
+        """
+
+    def cut_off(self) -> bool:
+        """After an interruption: forget what is half done.
+
+        :return: whether the model is fit to be saved
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Plain data for a checkpoint, beside the model."""
+
+    def save_files(self, folder: Path) -> None:
+        """Write what is no plain data into the folder of a checkpoint."""
+
+    def restore(self, state: Mapping[str, Any], folder: Path) -> None:
+        """The inverse of :meth:`state` and :meth:`save_files`."""
+
+    def prepare_log(self) -> None:
+        """Called once after :meth:`restore`, when the model has its logger."""
+
+    def evaluation_seed(self) -> int:
+        """The seed of the environments of an evaluation at this moment."""
+
+    def evaluation_records(self, mean_return: float) -> dict[str, float]:
+        """What else is logged of an evaluation."""
+
+    def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> Result:
+        """The result of the run.
+
+        :param evaluation: of the final agent
+        :param common: the fields of :class:`rl_larnn.agents.runs.results.Result`
+        """
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run as it was asked for, online or from data.
+
+    :param run: what the agent is and where it acts
+    :param settings: all settings, with ``to_json``: what ``config.json`` holds
+    :param title: the folder of its run folder: the environment, or the dataset
+    :param name: the beginning of the name of its run folder
+    :param total: how much there is to learn from, in the learner's units
+    :param threshold: mean return that counts as solved, or None
+    :param new: makes the learner of a new run
+    :param load: makes the learner from the folder of a checkpoint, to be restored
+    :param warnings: to be told before training, one line each
+    """
+
+    run: Settings
+    settings: Any
+    title: str
+    name: str
+    total: int
+    threshold: float | None
+    new: Callable[[], Learner]
+    load: Callable[[Path], Learner]
+    warnings: Sequence[str] = ()
 
 
 @dataclass

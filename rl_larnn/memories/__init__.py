@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from typing import Any
 
+from rl_larnn.errors import UserError, one_line, unknown_name
 from rl_larnn.memories.aaren import Aaren
 from rl_larnn.memories.elman import Elman
 from rl_larnn.memories.gru import Gru
@@ -31,9 +33,9 @@ DEFAULT_MEMORY = "aaren"
 
 
 def find_memory(memory: str | type[Memory]) -> type[Memory]:
-    """The class behind a name of the table; a class passes through.
+    """The class behind a name of the table or a ``package.module:Class`` path; a class passes through.
 
-    :raises ValueError: for an unknown name, with the nearest ones
+    :raises UserError: for an unknown name, with the nearest ones, and for a path that leads to no memory
     :raises TypeError: for something that is neither a name nor a subclass of :class:`Memory`
     """
     if isinstance(memory, type) and issubclass(memory, Memory):
@@ -43,11 +45,39 @@ def find_memory(memory: str | type[Memory]) -> type[Memory]:
             f"the class {memory.__name__}" if isinstance(memory, type) else f"an object of type {type(memory).__name__}"
         )
         raise TypeError(f"memory must be a name ({', '.join(MEMORIES)}) or a subclass of Memory, got {came}")
-    if memory not in MEMORIES:
-        close = difflib.get_close_matches(memory.lower(), MEMORIES, n=2, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"unknown memory {memory!r}{hint} (there are {', '.join(MEMORIES)})")
-    return MEMORIES[memory]
+    if memory in MEMORIES:
+        return MEMORIES[memory]
+    module_name, colon, class_name = memory.partition(":")
+    if not colon:
+        raise unknown_name("memory", memory, MEMORIES)
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"cannot import the memory {memory!r}: {one_line(error)}") from error
+    if not (isinstance(found, type) and issubclass(found, Memory)):
+        raise UserError(f"expected {memory!r} to be a subclass of rl_larnn.memory.Memory, got {found!r}")
+    return found
+
+
+def memory_name(memory: str | type[Memory]) -> str:
+    """The name under which :func:`find_memory` finds a memory again, in another process too.
+
+    :raises UserError: if it cannot, as for a class defined inside a function
+    """
+    try:
+        found = find_memory(memory)
+    except TypeError as error:
+        raise UserError(str(error)) from error
+    if isinstance(memory, str):
+        return memory
+    for name, known in MEMORIES.items():
+        # A name that the user registered would be unknown to the process that loads the run.
+        if known is memory and memory.__module__.startswith("rl_larnn."):
+            return name
+    name = f"{memory.__module__}:{memory.__qualname__}"
+    if find_memory(name) is not found:
+        raise UserError(f"{name} is another class than the memory that was passed")
+    return name
 
 
 def memory_options(memory: str | type[Memory]) -> list[str]:
@@ -92,6 +122,7 @@ __all__ = [
     "Transformer",
     "build_memory",
     "find_memory",
+    "memory_name",
     "memory_options",
     "register_memory",
 ]
