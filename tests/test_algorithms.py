@@ -119,7 +119,7 @@ def test_settings_of_earlier_revisions_are_read() -> None:
     for name in ("ppo-4-frames", "gru"):
         settings = resolve(TrainConfig("CartPole-POMDP", name))
         data = settings.to_json()
-        del data["algorithm"], data["recipe"]["algorithm"]
+        del data["recipe"]["algorithm"]
         data["recipe"]["ppo"] = data["recipe"].pop("arguments")
         data["memory"] = data["recipe"]["memory"] = name
         assert Settings.from_json(json.loads(json.dumps(data))) == settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from rl_larnn.agents.algorithms import BASELINES
 from rl_larnn.agents.offline.plan import OfflinePlan, split_settings
 from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.runs.folder import CONFIG, OFFLINE, load_settings, was_offline
-from rl_larnn.agents.settings.config import Settings, TrainConfig, refuse_no_mappings, resolve
+from rl_larnn.agents.settings.config import RunConfig, Settings, TrainConfig, refuse_no_mappings, resolve
 from rl_larnn.agents.settings.environments import check_environment
 from rl_larnn.agents.settings.values import format_value, parse_value
 from rl_larnn.envs import resolve_id
@@ -39,29 +39,21 @@ from rl_larnn.memory import Memory
 
 
 @dataclass(frozen=True)
-class OfflineConfig:
+class OfflineConfig(RunConfig):
     """What to learn from, and how. ``None`` leaves the choice to the recipe.
 
+    ``settings`` are laid over the plan (:class:`rl_larnn.agents.offline.OfflinePlan`) and over the recipe; the plan's
+    come first where both know a name, as ``batch_size``. ``env_kwargs`` are laid over those that the dataset names.
+
     :param dataset: id in Minari's store, with or without its version, or the path of a D4RL file
-    :param memory: as in :class:`rl_larnn.agents.settings.config.TrainConfig`, without the baselines
+    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass
     :param target_return: the return that will be asked for; ``None``: that of the expert, which counts as 100, or the
         highest of the data where that is lower or nobody knows an expert's
-    :param clone: no return is asked for: imitate the episodes as they are
+    :param clone: ask for no return: imitate the episodes as they are
     :param best: share of the steps to learn from, those of the episodes of the highest returns
     :param env: where the agent will act; ``None``: the environment that the dataset names
-    :param env_kwargs: arguments of the environment, over those that the dataset names
     :param updates: steps of the optimiser
     :param download: fetch a dataset of Minari's that is not here
-    :param seed: of the parameters, the batches and the trials
-    :param run_dir: folder to create; ``None``: ``runs/<dataset>/<memory>-s<seed>`` with the first free number behind
-    :param settings: flat settings over the plan (:class:`rl_larnn.agents.offline.OfflinePlan`) and over the recipe
-        (:mod:`rl_larnn.agents.settings.overrides`); the plan's come first where both know a name, as ``batch_size``
-    :param checkpoint_freq: updates after which a checkpoint is due, if 60 seconds have not passed before; ``None``: a
-        tenth of the training
-    :param eval_freq: updates between trials; ``None``: a tenth of the training; 0: none
-    :param eval_episodes: fresh episodes of the final evaluation
-    :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
-    :param threads: threads of torch on the CPU
     """
 
     dataset: str | Path
@@ -70,17 +62,8 @@ class OfflineConfig:
     clone: bool = False
     best: float | None = None
     env: str | None = None
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     updates: int | None = None
     download: bool = False
-    seed: int = 0
-    run_dir: str | Path | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint_freq: int | None = None
-    eval_freq: int | None = None
-    eval_episodes: int = 100
-    device: str = "auto"
-    threads: int = 1
 
 
 class DataFacts(NamedTuple):
@@ -207,7 +190,9 @@ def resolve_offline(config: OfflineConfig) -> ResolvedOffline:
         target = _default_target(dataset)
     shown = {**_cues(memory, target, dataset), **recipe}
     settings = {**shown, **_as_published(memory, dataset, {**shown, **settings}, plan), **settings}
-    run = resolve(_online_config(config, env_id, env_kwargs, memory, settings), spaces_found=found)
+    same = {item.name: getattr(config, item.name) for item in fields(RunConfig)}
+    asked = {**same, "env_kwargs": env_kwargs, "settings": settings}
+    run = resolve(TrainConfig(env_id, memory, **asked), spaces_found=found)
     if run.recipe.frame_stack != 1:
         raise UserError(f"offline learning shows one observation at a time, got frame_stack={run.recipe.frame_stack}")
     facts = DataFacts.of(dataset)
@@ -226,24 +211,6 @@ def _planned(config: OfflineConfig, plan: OfflinePlan) -> tuple[OfflinePlan, dic
         if value is not None and key in planned:
             raise UserError(f"{key} is given twice, as {value} and as the setting {planned[key]}: leave one out")
     return replace(plan, **{key: value for key, value in {**planned, **own}.items() if value is not None}), settings
-
-
-def _online_config(
-    config: OfflineConfig, env_id: str, env_kwargs: Mapping[str, Any], memory: str, settings: Mapping[str, Any]
-) -> TrainConfig:
-    """What the agent is and where it acts, as an online run is asked for it."""
-    return TrainConfig(
-        env_id,
-        memory,
-        seed=config.seed,
-        device=config.device,
-        env_kwargs=env_kwargs,
-        checkpoint_freq=config.checkpoint_freq,
-        eval_freq=config.eval_freq,
-        eval_episodes=config.eval_episodes,
-        threads=config.threads,
-        settings=settings,
-    )
 
 
 def _refuse_mistakes(config: OfflineConfig) -> None:

@@ -25,57 +25,64 @@ from rl_larnn.memory import Memory
 VEC_ENVS = ("dummy", "subproc")
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """What to train. ``None`` leaves the choice to the environment's recipe.
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run is told, online or from data. ``None`` leaves a choice to the recipe.
 
-    :param env: any Gymnasium id, or one of ours in short (``CartPole-POMDP``)
-    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass; the name of
-        an algorithm that takes no memory is understood as ``algorithm``
-    :param n_timesteps: environment steps, over all environments together
     :param seed: of the parameters, the actions and the environments
     :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``
-    :param n_envs: environments that run side by side
-    :param run_dir: folder to create; ``None``: ``runs/<env id>/<memory>-s<seed>`` with the first free number behind
+    :param run_dir: folder to create; ``None``: ``runs/<environment or dataset>/<memory or algorithm>-s<seed>`` with the
+        first free number behind
     :param settings: flat hyper-parameters over the recipe, see :mod:`rl_larnn.agents.settings.overrides`
     :param env_kwargs: keyword arguments of the environment
-    :param checkpoint_freq: environment steps after which a checkpoint is due, if 60 seconds have not passed before;
+    :param checkpoint_freq: steps (or updates) after which a checkpoint is due, if 60 seconds have not passed before;
         ``None``: a tenth of the training
-    :param eval_freq: environment steps between the trials that pick the best agent so far; ``None``: a twentieth of the
-        training; 0: no trials, the last agent is the result
+    :param eval_freq: steps (or updates) between evaluations; ``None``: a twentieth of an online training, a tenth of an
+        offline one; 0: no evaluations, the last agent is the result
     :param eval_episodes: fresh episodes of the final evaluation
-    :param vec_env: ``dummy`` (one process) or ``subproc`` (one process per environment)
     :param threads: threads of torch on the CPU; small networks are fastest with one
-    :param init: folder of a finished run, online or offline, whose weights and statistics the agent begins with; what
-        it sees and what it is are then as in that run, and so are all settings that are not given
-    :param algorithm: a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
     """
 
-    env: str
-    memory: str | type[Memory] | None = None
-    n_timesteps: int | None = None
     seed: int = 0
     device: str = "auto"
-    n_envs: int | None = None
     run_dir: str | Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_freq: int | None = None
     eval_freq: int | None = None
     eval_episodes: int = 100
-    vec_env: str = "dummy"
     threads: int = 1
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """What to train online.
+
+    :param env: any Gymnasium id, or one of ours in short (``CartPole-POMDP``)
+    :param memory: a name of ``rl_larnn.memories.MEMORIES``, ``package.module:Class`` or a Memory subclass; the name of
+        an algorithm that takes no memory is understood as ``algorithm``
+    :param n_timesteps: environment steps, over all environments together
+    :param n_envs: environments that run side by side
+    :param vec_env: ``dummy`` (one process) or ``subproc`` (one process per environment)
+    :param init: folder of a run, online or offline, whose weights and statistics the agent starts with; what it sees
+        and what it is are then as in that run, and so are all settings that are not given
+    :param algorithm: a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
+    """
+
+    env: str
+    memory: str | type[Memory] | None = None
+    n_timesteps: int | None = None
+    n_envs: int | None = None
+    vec_env: str = "dummy"
     init: str | Path | None = None
     algorithm: str | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A run with every choice made: with the versions, all that is needed to repeat it. Fields as in TrainConfig."""
+    """A run with every choice made: with the versions, all that is needed to repeat it. Fields as in the config."""
 
     env: str
-    algorithm: str
-    memory: str | None
     seed: int
     device: str
     env_kwargs: Mapping[str, Any]
@@ -87,6 +94,16 @@ class Settings:
     recipe_name: str
     recipe: Recipe
     init: str | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """A name of the table of algorithms."""
+        return self.recipe.algorithm
+
+    @property
+    def memory(self) -> str | None:
+        """The memory's name; None for an algorithm that takes none."""
+        return self.recipe.memory
 
     @property
     def method(self) -> str:
@@ -119,16 +136,14 @@ class Settings:
 
         :raises KeyError, TypeError: if something is missing
         """
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name not in ("algorithm", "init")}
-        known["init"] = data.get("init")
+        known = {item.name: data[item.name] for item in fields(cls) if item.name != "init"}
         known["env_kwargs"] = {key: parse_value(text) for key, text in data["env_kwargs"].items()}
         recipe = dict(data["recipe"])
         if "ppo" in recipe:  # earlier revisions knew one algorithm, and named baselines in the place of the memory
             recipe["arguments"] = recipe.pop("ppo")
-            recipe["algorithm"], recipe["memory"] = algorithm_and_memory(None, known["memory"])
+            recipe["algorithm"], recipe["memory"] = algorithm_and_memory(None, data["memory"])
         recipe["arguments"] = {key: _schedule(value) for key, value in recipe["arguments"].items()}
-        found = Recipe(**recipe)
-        return cls(**{**known, "algorithm": found.algorithm, "memory": found.memory, "recipe": found})
+        return cls(**{**known, "init": data.get("init"), "recipe": Recipe(**recipe)})
 
 
 def algorithm_and_memory(algorithm: str | None, memory: str | None) -> tuple[str, str | None]:
@@ -202,21 +217,14 @@ def resolve(
     else:
         recipe = _chosen(config, recipe)
     recipe = _sized(apply_settings(recipe, recipe.memory, config.settings), config)
+    same = ("seed", "device", "checkpoint_freq", "eval_freq", "eval_episodes", "vec_env", "threads")
     return Settings(
         env=env_id,
-        algorithm=recipe.algorithm,
-        memory=recipe.memory,
-        seed=config.seed,
-        device=config.device,
         env_kwargs=env_kwargs,
-        checkpoint_freq=config.checkpoint_freq,
-        eval_freq=config.eval_freq,
-        eval_episodes=config.eval_episodes,
-        vec_env=config.vec_env,
-        threads=config.threads,
         recipe_name=recipe_name,
         recipe=recipe,
         init=None if config.init is None else str(config.init),
+        **{name: getattr(config, name) for name in same},
     )
 
 
