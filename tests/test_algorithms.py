@@ -36,8 +36,13 @@ def config(name: str, folder: Path, env: str = "CartPole-POMDP", **settings: obj
     )
 
 
-@pytest.mark.parametrize("env", ["CartPole-POMDP", "Pendulum-POMDP"])
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [
+        *((name, "CartPole-POMDP") for name in BASELINES),
+        *((name, "Pendulum-POMDP") for name in ("ppo", "contrib-lstm")),
+    ],
+)
 def test_every_baseline_trains_resumes_and_acts(name: str, env: str, tmp_path: Path) -> None:
     run = train(config(name, tmp_path / "run", env))
     assert (run.result.method, run.result.algorithm, run.result.memory) == (name, name, None) and run.result.steps == 64
