@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,17 +31,26 @@ settings.load_profile("laws")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def brief_evaluations(request: pytest.FixtureRequest) -> Iterator[None]:
+def brief_evaluations(request: pytest.FixtureRequest) -> Iterator[dict[ModuleType, int]]:
     """Fewer episodes per evaluation of a run, unless slow tests, which learn something, are among those that run.
 
-    Tests of memories alone import no training, and need not wait for it here.
+    Tests of memories alone import no training, and need not wait for it here. The value is what was replaced.
     """
+    replaced = {}
     with pytest.MonkeyPatch.context() as patch:
-        for module, episodes in (("evaluations", 3), ("selection", 6)):
-            name = f"rl_larnn.agents.training.{module}"
-            if name in sys.modules and request.config.option.markexpr == "not slow":
-                patch.setattr(sys.modules[name], "EPISODES", episodes)
-        yield
+        for name, episodes in (("evaluations", 3), ("selection", 6)):
+            module = sys.modules.get(f"rl_larnn.agents.training.{name}")
+            if module is not None and request.config.option.markexpr == "not slow":
+                replaced[module] = module.EPISODES
+                patch.setattr(module, "EPISODES", episodes)
+        yield replaced
+
+
+@pytest.fixture
+def full_evaluations(brief_evaluations: dict[ModuleType, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many episodes per evaluation as a run has in another process."""
+    for module, episodes in brief_evaluations.items():
+        monkeypatch.setattr(module, "EPISODES", episodes)
 
 
 @pytest.fixture(scope="module")

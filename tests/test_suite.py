@@ -265,7 +265,7 @@ def test_processes_know_the_variables_of_the_moment(tmp_path: Path, monkeypatch:
         assert json.loads((job.run(tmp_path) / RESULT).read_text()) == answer
 
 
-def test_a_cluster_does_the_same_runs(tmp_path: Path) -> None:
+def test_a_cluster_does_the_same_runs(tmp_path: Path, full_evaluations: None) -> None:
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
