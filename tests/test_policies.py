@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -161,14 +159,6 @@ def test_predict_takes_single_observations_and_resets_rows() -> None:
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         RecurrentPPO("MlpAarenPolicy", recall(), policy_kwargs=options)
-
-
-def test_the_readme_shows_a_memory_that_works(tmp_path: Path) -> None:
-    """The README's snippet for a memory of one's own, run as it stands."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (snippet,) = re.findall(r"```python\n(# my_memory\.py.*?)```", readme, flags=re.DOTALL)
-    (tmp_path / "my_memory.py").write_text(snippet)
-    runpy.run_path(str(tmp_path / "my_memory.py"), run_name="__main__")
 
 
 def test_a_policy_knows_where_its_parameters_are() -> None:
