@@ -13,8 +13,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_larnn.agents.offline.seen import as_seen
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
+from rl_larnn.agents.offline.observed import observed_windows
+from rl_larnn.agents.settings.environments import wrap_environment
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs import ReturnToGo, StepNumber
 from rl_larnn.envs.datasets import WindowSampler, returns_to_go
@@ -103,10 +103,10 @@ def test_data_look_as_the_environment_does(
     for number, episode in enumerate(dataset.episodes):
         target = float(dataset.returns[number]) if conditioned else None
         replay = Replay(dataset.with_episodes([episode]))
-        env = as_the_agent_sees_it(replay, replace(recipe, target_return=target))
+        env = wrap_environment(replay, replace(recipe, target_return=target))
         shown = [env.reset()[0], *(env.step(action)[0] for action in episode.actions[:-1])]
         windows = WindowSampler(dataset, len(episode)).at(dataset.columns.offsets[[number]])
-        seen = as_seen(windows, dataset, replace(recipe, target_return=target))
+        seen = observed_windows(windows, dataset, replace(recipe, target_return=target))
         for key in seen if isinstance(seen, dict) else [None]:
             expected = np.stack([part if key is None else part[key] for part in shown])
             found = (seen if key is None else seen[key])[0]

@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_larnn.agents import RecurrentPPO
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
+from rl_larnn.agents.offline.observed import discounted_returns_to_go, fit_statistics, running_returns
 from rl_larnn.agents.offline.plan import split_settings
-from rl_larnn.agents.offline.seen import discounted_returns_to_go, fit_statistics, running_returns
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
+from rl_larnn.agents.settings.environments import wrap_environment
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.envs import make
@@ -31,7 +31,7 @@ RECIPE = Recipe(previous_action=True, target_return=1.0, step_number=9)
 
 
 def learner_of(dataset: Dataset, plan: OfflinePlan, memory: str = "gru", recipe: Recipe = RECIPE) -> OfflineLearner:
-    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), recipe)]))
+    env = VecNormalize(DummyVecEnv([lambda: wrap_environment(Replay(dataset), recipe)]))
     fit_statistics(env, dataset, recipe, 0.9)
     env.training = False
     policy = "MultiInputMemoryPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpMemoryPolicy"
@@ -51,7 +51,7 @@ def plain_loss(learner: OfflineLearner, rows: np.ndarray, mask: np.ndarray) -> f
         state = model.policy.initial_state(1)
         for row, is_real in zip(window, real, strict=True):
             number = int(np.searchsorted(columns.offsets, row, side="right")) - 1
-            env = as_the_agent_sees_it(
+            env = wrap_environment(
                 Replay(learner.dataset.with_episodes([learner.dataset.episodes[number]])),
                 replace(learner.recipe, target_return=float(columns.returns[number])),
             )
@@ -159,7 +159,7 @@ def test_what_an_episode_was_worth_is_known_if_it_came_to_its_end(terminated: bo
 def test_rewards_that_never_change_are_left_as_they_are() -> None:
     dataset = random_dataset([6, 4], action_space=PUSHES)
     dataset.columns.rewards[:] = 0.0
-    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), RECIPE)]))
+    env = VecNormalize(DummyVecEnv([lambda: wrap_environment(Replay(dataset), RECIPE)]))
     fit_statistics(env, dataset, RECIPE, 0.9)
     npt.assert_allclose(env.normalize_reward(np.array([1.0, 0.5])), [1.0, 0.5], rtol=1e-6)
 
@@ -176,11 +176,11 @@ def test_statistics_are_those_a_normaliser_would_have_measured(observations: spa
     dataset = random_dataset([6, 2, 9], observation_space=observations, action_space=PUSHES)
     own = [float(value) for value in dataset.returns]
     seen: list[Any] = []
-    measured = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), RECIPE)]), gamma=0.9)
+    measured = VecNormalize(DummyVecEnv([lambda: wrap_environment(Replay(dataset), RECIPE)]), gamma=0.9)
     for number, episode in enumerate(dataset.episodes):
-        env = as_the_agent_sees_it(Replay(dataset.with_episodes([episode])), replace(RECIPE, target_return=own[number]))
+        env = wrap_environment(Replay(dataset.with_episodes([episode])), replace(RECIPE, target_return=own[number]))
         seen += [env.reset()[0], *(env.step(action)[0] for action in episode.actions[:-1])]
-    fitted = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), RECIPE)]), gamma=0.9)
+    fitted = VecNormalize(DummyVecEnv([lambda: wrap_environment(Replay(dataset), RECIPE)]), gamma=0.9)
     fit_statistics(fitted, dataset, RECIPE, 0.9)
     if isinstance(fitted.obs_rms, dict):
         pairs = [(fitted.obs_rms[key], np.stack([one[key] for one in seen])) for key in fitted.obs_rms]
@@ -198,7 +198,7 @@ def test_statistics_are_those_a_normaliser_would_have_measured(observations: spa
 def test_what_never_changes_in_the_data_is_not_blown_up() -> None:
     dataset = random_dataset([6, 4], action_space=PUSHES)
     dataset.columns.observations[:, 1] = 3.0
-    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Replay(dataset), RECIPE)]))
+    env = VecNormalize(DummyVecEnv([lambda: wrap_environment(Replay(dataset), RECIPE)]))
     fit_statistics(env, dataset, RECIPE, 0.9)
     other = np.zeros(env.observation_space.shape, np.float32)
     other[1] = 3.1
@@ -253,7 +253,7 @@ def tmaze(quality: float = 0.5) -> Dataset:
 
 def mean_return(learner: OfflineLearner, target: float, episodes: int = 40) -> float:
     model, normalizer = learner.model, learner.model.get_vec_normalize_env()
-    env: gym.Env = as_the_agent_sees_it(make("TMazePassive-10", corridor=6), replace(RECIPE, target_return=target))
+    env: gym.Env = wrap_environment(make("TMazePassive-10", corridor=6), replace(RECIPE, target_return=target))
     totals = []
     for seed in range(episodes):
         observation, state, start, total, done = env.reset(seed=seed)[0], None, np.ones(1, bool), 0.0, False

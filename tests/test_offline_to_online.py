@@ -19,7 +19,7 @@ from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.agents.training import TrainConfig, resume, train, train_offline
-from rl_larnn.agents.training.initial import as_in_run, take_over
+from rl_larnn.agents.training.initial import load_weights, normalized_as_in
 from rl_larnn.envs.datasets import load_dataset
 from rl_larnn.errors import UserError
 from tests.offline_cases import RANDOM, TINY, config, weights
@@ -68,12 +68,12 @@ def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> No
     """Else every seed would act as the run did that the weights are of."""
     offline = train_offline(config(dataset=RANDOM))
     recipe = load_run_settings(offline.folder).recipe
-    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    env = normalized_as_in(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
     drawn = []
     for take in (False, True):
         model = build_model(recipe, env, 7, "cpu")
         if take:
-            take_over(offline.folder, model)
+            load_weights(offline.folder, model)
         drawn.append((torch.rand(3), torch.as_tensor(np.random.random(3))))
     torch.testing.assert_close(*drawn, rtol=0, atol=0)
 
@@ -91,14 +91,14 @@ def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path) 
     resume(run.folder, n_timesteps=1024)
     recipe = load_run_settings(offline.folder).recipe
     for folder in (offline.folder, run.folder):
-        loaded = as_in_run(folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+        loaded = normalized_as_in(folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
         assert isinstance(loaded, VecNormalize) and loaded.norm_reward and not loaded.training
         assert loaded.obs_rms.count == load_dataset(RANDOM).steps  # type: ignore[union-attr]
         loaded.reset()
         assert loaded.obs_rms.count == load_dataset(RANDOM).steps  # type: ignore[union-attr]
     online = train(TrainConfig("CartPole-POMDP", "gru", **ONLINE, settings={"hidden_size": 8}))
     recipe = load_run_settings(online.folder).recipe
-    loaded = as_in_run(online.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    loaded = normalized_as_in(online.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
     before = loaded.obs_rms.count  # type: ignore[attr-defined]
     loaded.reset()
     assert loaded.obs_rms.count == before + 1  # type: ignore[attr-defined]
@@ -122,9 +122,9 @@ def test_agents_of_another_shape_are_refused(inside: Path) -> None:
 def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path) -> None:
     offline = train_offline(config(dataset=RANDOM))
     recipe = load_run_settings(offline.folder).recipe
-    env = as_in_run(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
+    env = normalized_as_in(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
     loaded = RecurrentPPO.load(offline.folder / "model.zip", env=env, device="cpu")
     loaded.learn(256)
     fresh = RecurrentPPO("MlpGruPolicy", env, policy_kwargs=loaded.policy_kwargs, device="cpu")
-    take_over(offline.folder, fresh)
+    load_weights(offline.folder, fresh)
     assert torch.equal(fresh.policy.action_net.weight, weights(offline.folder)["action_net.weight"])

@@ -175,9 +175,9 @@ def test_only_the_best_episodes(inside: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         learn = DataLearner.learn
 
-        def watch(learner: DataLearner, pauses: Any) -> None:
+        def watch(learner: DataLearner, loop: Any) -> None:
             seen.append(learner.learner.dataset)
-            learn(learner, pauses)
+            learn(learner, loop)
 
         patch.setattr(DataLearner, "learn", watch)
         train_offline(config(clone=True, best=0.25, updates=1))

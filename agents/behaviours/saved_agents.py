@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs.folder import NORMALIZATION
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it, load_normalization
+from rl_larnn.agents.settings.environments import load_normalization, wrap_environment
 from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Behaviour, Mask
@@ -97,7 +97,7 @@ class SavedAgent:
 def _wrap(env: gym.Env, view: Callable[[gym.Env], gym.Env], recipe: Recipe | None) -> gym.Env:
     """A view of the environment, with the wrappers of a recipe."""
     env = view(env)
-    return env if recipe is None else as_the_agent_sees_it(env, recipe)
+    return env if recipe is None else wrap_environment(env, recipe)
 
 
 def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:

@@ -17,10 +17,10 @@ from rl_larnn.agents.benchmark.scans import UNITS
 from rl_larnn.agents.benchmark.timing import Times, take_turns
 from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
 from rl_larnn.agents.offline import OfflineLearner, OfflinePlan
-from rl_larnn.agents.offline.seen import fit_statistics
+from rl_larnn.agents.offline.observed import fit_statistics
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.reporting.reporter import Bar
-from rl_larnn.agents.settings.environments import as_the_agent_sees_it
+from rl_larnn.agents.settings.environments import wrap_environment
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Columns, Dataset
 
@@ -61,7 +61,7 @@ def random_dataset(episodes: int = 50, length: int = 200) -> Dataset:
 
 def learner(memory: str, options: dict[str, Any], dataset: Dataset, device: str) -> OfflineLearner:
     """A fresh learner on windows of the dataset."""
-    env = VecNormalize(DummyVecEnv([lambda: as_the_agent_sees_it(Shapes(), _RECIPE)]))
+    env = VecNormalize(DummyVecEnv([lambda: wrap_environment(Shapes(), _RECIPE)]))
     fit_statistics(env, dataset, _RECIPE, 0.99)
     env.training = False
     kwargs = {"memory": memory, "memory_kwargs": {"hidden_size": UNITS, **options}, "net_arch": [UNITS]}

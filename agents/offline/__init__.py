@@ -1,4 +1,4 @@
-"""Offline learning: a memory agent that imitates the episodes of a dataset, whatever return is asked of it."""
+"""Offline learning: a memory agent imitates the episodes of a dataset, conditioned on a target return."""
 
 from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings
 from rl_larnn.agents.offline.learner import OfflineLearner

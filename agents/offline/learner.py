@@ -1,8 +1,9 @@
-"""Sequence imitation: make what was done likely, given all that was seen before and, if so wished, what came of it.
+"""Imitation of sequences: maximise the likelihood of the recorded actions, given the history of observations.
 
-With the return-to-go among its inputs this is the Decision Transformer's objective (Chen et al., 2021), with any memory
-in the place of the Transformer; without, it is behaviour cloning of whole histories. Actions are judged by their
-likelihood: cross-entropy for choices, a normal distribution with a learned deviation for numbers.
+With the return-to-go among its inputs this is the objective of the Decision Transformer (Chen et al., 2021, arXiv
+2106.01345), with any memory in the place of the Transformer; without, it is behaviour cloning of whole histories. The
+loss is the negative log-likelihood: cross-entropy for discrete actions, a normal distribution with a learned deviation
+for continuous ones.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
+from rl_larnn.agents.offline.observed import discounted_returns_to_go, observed_windows
 from rl_larnn.agents.offline.plan import OfflinePlan
-from rl_larnn.agents.offline.seen import as_seen, discounted_returns_to_go
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.envs.datasets import Dataset, Windows
@@ -25,10 +26,10 @@ from rl_larnn.optimizer import clip_gradients
 from rl_larnn.state import detach
 from rl_larnn.upstream import PolicyState
 
-#: Where data are without noise, the deviation would shrink for ever and the gradients grow with it.
+#: A lower bound: without noise in the data, the deviation would shrink for ever and the gradients would grow.
 MIN_LOG_STD = -3.0
-#: Of an episode that did not come to its end, the last steps are no measure of value: what weighs more than this is
-#: missing.
+#: In an episode that was cut off, the return of the last steps is unknown. A step counts as known if the part that is
+#: missing weighs at most this much.
 _MISSING = 0.1
 
 
@@ -39,13 +40,13 @@ class Batch(NamedTuple):
     actions: Tensor  # (T, B, ...)
     starts: Tensor  # (T, B) bool
     mask: Tensor  # (T, B) 1 for real steps, 0 for padding
-    returns: Tensor | None  # (T, B) what the critic should say; NaN where nobody knows
+    returns: Tensor | None  # (T, B) targets of the critic; NaN where unknown
 
 
 class OfflineLearner:
     """Improves the policy of a model on a dataset.
 
-    :param model: its environments are as the agent will see them, its normaliser has the statistics of the data
+    :param model: with environments that have the recipe's cues, and a normaliser with the statistics of the data
     :param dataset: episodes of the environment without the recipe's cues
     :param recipe: with the cues
     :param plan: the numbers
@@ -62,7 +63,10 @@ class OfflineLearner:
         self._values = _values(dataset, model.gamma, scale) if plan.value_coef else None
 
     def update(self) -> dict[str, Tensor]:
-        """One step of the optimiser; what is logged of it, still on the device."""
+        """Make one step of the optimiser.
+
+        :return: what is logged, still on the device
+        """
         policy = self.model.policy
         policy.set_training_mode(True)
         rate = self.plan.rate(self.updates)
@@ -79,9 +83,9 @@ class OfflineLearner:
         return record
 
     def batch(self) -> Batch:
-        """The next batch, as the policy reads it."""
+        """The next batch, in the form that the policy reads."""
         windows = self.sampler.sample()
-        seen = as_seen(windows, self.dataset, self.recipe)
+        seen = observed_windows(windows, self.dataset, self.recipe)
         if self._normalizer is not None:
             seen = self._normalizer.normalize_obs(seen)
         shape = windows.times.shape
@@ -100,7 +104,7 @@ class OfflineLearner:
         )
 
     def _actions(self, windows: Windows) -> Tensor:
-        """(B, K, ...) as the policy gives them out itself."""
+        """``(B, K, ...)``, in the form that the policy returns."""
         space, actions = self.dataset.action_space, windows.actions
         if isinstance(space, spaces.Box) and self.model.policy.squash_output:
             actions = self.model.policy.scale_action(actions)
@@ -131,9 +135,9 @@ def _flat(part: np.ndarray) -> np.ndarray:
 
 
 def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.ndarray:
-    """(N,) what a critic should say at each step, in the scale of the rewards that it would learn from online.
+    """``(N,)`` the critic's target at each step, in the scale of the rewards that it would learn from online.
 
-    NaN where too much is unknown, towards the last step of episodes that did not come to their end.
+    NaN where too much is unknown, near the last step of episodes that were cut off.
     """
     returns = discounted_returns_to_go(dataset, gamma)
     if scale is not None:

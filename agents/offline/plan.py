@@ -1,4 +1,4 @@
-"""How a dataset is learned from: the numbers of a training, and the batches it is fed with."""
+"""The hyper-parameters of offline learning, and the batches."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _FALLING = Linear(1e-3)
 
 @dataclass(frozen=True)
 class OfflinePlan:
-    """The numbers of a training.
+    """The hyper-parameters of offline learning.
 
     :param updates: steps of the optimiser
-    :param batch_size: rows of a batch: windows, episodes or streams
+    :param batch_size: rows of a batch: windows, episodes or streams; 16 to 256
     :param seq_len: steps of a window, and steps of a stream between two updates; no meaning with ``episodes``
-    :param batches: ``streams``: episodes are played one after the other and the memory is carried through them from
-        update to update, with gradients through ``seq_len`` steps; ``windows``: stretches from anywhere, each read with
-        an empty memory; ``episodes``: whole ones, with gradients from the last step to the first
+    :param batches: ``streams``: each row reads episodes one after the other, ``seq_len`` steps per update, and carries
+        its memory on; ``windows``: random parts of ``seq_len`` steps, each read with an empty memory; ``episodes``:
+        whole episodes, with gradients from the last step to the first
     :param learning_rate: a number or :class:`Linear`
     :param warmup: share of the updates in which the learning rate rises to its value
-    :param max_grad_norm: longer gradients are shortened to this
+    :param max_grad_norm: gradients are scaled down to this norm; 0.25 to 10
     :param value_coef: weight of the critic's loss; 0 leaves the critic as it is
     :param best: share of the steps that is learned from, those of the episodes with the highest returns
     """
@@ -69,13 +69,16 @@ class OfflinePlan:
             )
 
     def rate(self, done: int) -> float:
-        """The learning rate of the update that comes after this many."""
+        """The learning rate of the next update.
+
+        :param done: updates made so far
+        """
         rate = self.learning_rate
         full = rate.schedule()(1 - done / self.updates) if isinstance(rate, Linear) else float(rate)
         return full * min(1.0, (done + 1) / self.updates / self.warmup) if self.warmup else full
 
     def sampler(self, dataset: Dataset, seed: int) -> Sampler:
-        """What hands out the batches."""
+        """The source of batches."""
         if self.batches == "streams":
             return StreamSampler(dataset, self.seq_len, self.batch_size, seed)
         if self.batches == "windows":
@@ -84,7 +87,7 @@ class OfflinePlan:
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings for the plan, and the others.
+    """Split settings into those of the plan and the others.
 
     :raises UserError: for a value of the wrong type
     """

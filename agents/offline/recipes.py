@@ -10,32 +10,31 @@ from rl_larnn.agents.offline.plan import OfflinePlan
 from rl_larnn.agents.settings.overrides import setting_types
 from rl_larnn.agents.settings.values import Linear
 
-#: Over the environment's own recipe, for all: state-dependent noise is made for exploring; and returns-to-go of
-#: hundreds have to be scaled also where the observations alone would do as they are.
+#: Over the environment's own recipe, for all tasks. State-dependent noise is for exploration only; and returns-to-go of
+#: hundreds need scaling even where the observations do not.
 _COMMON = {"use_sde": False, "normalize_observations": True}
 
-#: Where one thing has to be kept from the beginning to the end: whole episodes, or nothing teaches to keep it. The one
-#: step that asks for it is lost among all others, hence the high rate.
+#: Tasks where one thing has to be remembered from the first step to the last: only whole episodes teach that. The one
+#: step that needs it is a small part of the loss, hence the high learning rate.
 _RECALL = OfflinePlan(updates=3000, batch_size=16, batches="episodes", learning_rate=Linear(3e-3))
 
-#: Nearly all steps are alike there. While these are learned, the tanh units of a head come to stand at their ends, and
-#: then the one step that differs has no gradient left: seen after 100 of 1,000 updates with a corridor of 480.
-_OPEN = {"activation_fn": "relu"}
+#: Nearly all steps of these tasks are alike. While they are learned, tanh units of the heads saturate, and the one step
+#: that differs gets no gradient: seen after 100 of 1,000 updates with a corridor of 480. Rectified units do not.
+_RECTIFIED = {"activation_fn": "relu"}
 
 _RECALL_TASKS = ("TMaze", "Repeat", "Autoencode", "CountRecall", "MiniGridMemory")
 
-#: Where actions change little from step to step, who sees its last one learns to repeat it ("copycats", Wen et al.,
-#: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020); the Transformer too.
+#: Where actions change little from step to step, an agent that sees its last action learns to repeat it (Wen et al.,
+#: Fighting Copycat Agents in Behavioral Cloning from Observation Histories, NeurIPS 2020), also the Transformer.
 _SMOOTH = {"previous_action": False}
 
-#: As deep as the Transformer whose attention it takes the place of. Where velocities are hidden, one layer is not
-#: enough (docs/results/offline.md).
+#: As many layers as the Transformer has. Where velocities are hidden, one is not enough (docs/results/offline.md).
 _DEEP = {"layers": 2}
 
-#: In episodes of a thousand steps the cells of LARNN add up to hundreds; what reads them as they are learns little.
+#: In episodes of a thousand steps the cells of LARNN grow to hundreds; layers that read them unbounded learn little.
 _BOUNDED = {"bounded": True}
 
-#: Where something moves, by memory.
+#: For control tasks, by memory.
 _CONTROL: Mapping[str, Mapping[str, Any]] = {"aaren": _DEEP, "larnn": _BOUNDED}
 
 #: Settings over the environment's own recipe, and the plan, by full environment id.
@@ -58,13 +57,13 @@ def offline_recipe(env_id: str, memory: str, longest: int) -> tuple[dict[str, An
     :param longest: steps of the longest episode in the data
     """
     recall = env_id.startswith(_RECALL_TASKS)
-    settings, plan = OFFLINE_RECIPES.get(env_id, (_OPEN, _RECALL) if recall else ({}, OfflinePlan()))
+    settings, plan = OFFLINE_RECIPES.get(env_id, (_RECTIFIED, _RECALL) if recall else ({}, OfflinePlan()))
     if recall and "horizon" in setting_types(memory)["memory"]:
         # Gates that begin by forgetting within steps get no gradient from the far end.
         settings = {"horizon": max(longest, 2), **settings}
     if not recall:
         settings = {**_CONTROL.get(memory, {}), **settings}
     if memory == "transformer":
-        # It remembers no more than a window, which is then all that it is taught on.
+        # It remembers a window and no more, so it is trained on windows.
         plan = replace(plan, batches="windows", batch_size=64, seq_len=20, learning_rate=Linear(1e-3))
     return {**_COMMON, **settings}, plan

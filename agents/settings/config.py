@@ -213,9 +213,9 @@ def resolve(
     found = spaces_found or check_environment(env_id, env_kwargs)
     recipe, recipe_name = recipe_for(env_id, found[1])
     if initial_run is not None:
-        recipe, recipe_name = _as_in(initial_run, config, found, env_id), str(config.init)
+        recipe, recipe_name = _recipe_of_initial_run(initial_run, config, found, env_id), str(config.init)
     else:
-        recipe = _chosen(config, recipe)
+        recipe = _with_method(config, recipe)
     recipe = _sized(apply_settings(recipe, recipe.memory, config.settings), config)
     same = ("seed", "device", "checkpoint_freq", "eval_freq", "eval_episodes", "vec_env", "threads")
     return Settings(
@@ -228,7 +228,7 @@ def resolve(
     )
 
 
-def _chosen(config: TrainConfig, recipe: Recipe) -> Recipe:
+def _with_method(config: TrainConfig, recipe: Recipe) -> Recipe:
     """The recipe with the algorithm and the memory of the config, or its own."""
     given = config.memory if config.memory is None or isinstance(config.memory, str) else memory_name(config.memory)
     algorithm, memory = algorithm_and_memory(config.algorithm, given)
@@ -238,14 +238,16 @@ def _chosen(config: TrainConfig, recipe: Recipe) -> Recipe:
     return replace(recipe, algorithm=algorithm, memory=memory, frame_stack=frames)
 
 
-def _as_in(initial: InitialRun, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str) -> Recipe:
+def _recipe_of_initial_run(
+    initial: InitialRun, config: TrainConfig, found: tuple[spaces.Space, spaces.Space], env_id: str
+) -> Recipe:
     """The recipe of the run whose weights the agent starts with.
 
     :param found: observation space and action space of the environment that it will act in
     """
     settings = initial.settings
     if config.memory is not None or config.algorithm is not None:
-        asked = _chosen(config, settings.recipe)
+        asked = _with_method(config, settings.recipe)
         if (asked.algorithm, asked.memory) != (settings.algorithm, settings.memory):
             kind, option = ("memory", "--memory") if asked.algorithm == settings.algorithm else ("algorithm", "--algo")
             raise UserError(

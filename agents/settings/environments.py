@@ -34,14 +34,14 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any], recipe: Recipe, render_
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     extra = {} if render_mode is None else {"render_mode": render_mode}
     try:
-        return as_the_agent_sees_it(gym.make(env_id, **{**env_kwargs, **extra}), recipe)
+        return wrap_environment(gym.make(env_id, **{**env_kwargs, **extra}), recipe)
     except Exception as error:
         # Any environment's constructor runs here, and each fails in its own way.
         raise UserError(f"cannot make the environment {env_id}: {one_line(error)}") from error
 
 
-def as_the_agent_sees_it(env: gym.Env, recipe: Recipe) -> gym.Env:
-    """The environment with what the recipe adds to its observations."""
+def wrap_environment(env: gym.Env, recipe: Recipe) -> gym.Env:
+    """The environment with what the recipe adds to its observations: cues, return-to-go, stacked frames."""
     if recipe.previous_action:
         env = PreviousAction(env)
     if recipe.first_step_flag:
@@ -127,7 +127,7 @@ def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
     """Put saved statistics over environments; without a file the environments are left as they are.
 
     :param training: leave them as they were saved, changing or (those of data) not; else they are frozen and rewards
-        are handed out unscaled
+        are returned unscaled
     :raises UserError: if the file is truncated or belongs to another environment
     """
     if not path.exists():

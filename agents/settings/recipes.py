@@ -79,13 +79,13 @@ _SMALL_POLICY = {
     "critic_memory": "separate",
 }
 
-# With the Zoo's horizon of 50 steps, the likeliest actions may let a cart drift away within 200. And once all episodes
-# last to the end, what is left of the advantages is noise of a hundredth of the returns, which must not be scaled up.
-# (While an agent still learns they are from 0.02 to 0.5; with a minimum of 0.1, some seeds of LARNN stopped halfway.)
-# Where no return tells policies apart that all last to the end, entropy still does: it prefers those far from falling.
+# With the Zoo's horizon of 50 steps, the deterministic policy may let a cart drift away within 200 steps. Once all
+# episodes last to the end, advantages are noise of a hundredth of the returns, which must not be scaled up to size one.
+# (During learning their deviation is 0.02 to 0.5; with a minimum of 0.1, some seeds of LARNN stopped halfway.) Among
+# policies that all last to the end, the entropy bonus prefers those that stay far from falling.
 _STEADY = {"gamma": 0.99, "gae_lambda": 0.9, "min_advantage_std": 0.03, "ent_coef": 0.01}
 
-# For tasks that are about recalling what was shown: rewards of size one, episodes of some ten to some hundred steps.
+# For tasks of recall: rewards of size one, episodes of some ten to some hundred steps.
 _RECALL = Recipe(
     n_envs=16,
     arguments={
@@ -99,24 +99,24 @@ _RECALL = Recipe(
     for_memory={"all": {"hidden_size": 64}},
 )
 
-# One thing has to be kept until one has walked to where it counts: chunks so long that most hold both.
+# A cue has to be remembered until the junction: chunks are so long that most hold both.
 _CUE = replace(_RECALL, arguments={**_RECALL.arguments, "seq_len": 128, "gamma": 0.98})
 
-# What is answered here decides the reward of the moment and nothing else: rewards to come would only be noise. And what
-# the critic has to know, whether the answer will be right, is what the actor knows: they share their memory.
+# An answer decides the present reward only, so rewards to come would be noise. The critic has to know whether the
+# answer will be right, which is what the actor knows: they share one memory.
 _ANSWER = replace(
     _RECALL, arguments={**_RECALL.arguments, "seq_len": 128, "gamma": 0.0}, policy={"critic_memory": "shared"}
 )
 
-# The same, where the answer depends on the order of what was shown, or on how much of it there was.
+# The same, where the answer depends on the order or the number of the observations.
 _ORDER = replace(
     _ANSWER,
-    # With an ent_coef of 0.01, the policy may be sure of its answers before the memory knows any of them. Without a
-    # limit to its updates, it may lose a task that it had solved; with one of 0.05 it learns lag 31 half as fast.
+    # With an ent_coef of 0.01, the policy may commit itself before the memory works. Without a target_kl it may lose a
+    # task that it had solved; with one of 0.05 it learns a lag of 31 half as fast.
     arguments={**_ANSWER.arguments, "seq_len": 64, "ent_coef": 0.05, "target_kl": 0.15},
     for_memory={
         **_ANSWER.for_memory,
-        # Without phases, Aaren's average knows hardly anything of order; one layer holds half of the last 31 steps.
+        # Without phases, Aaren's average hardly encodes order; one layer holds half of the last 31 steps.
         "aaren": {"recency": "gate", "phases": True, "clock": True, "heads": 4, "layers": 2},
     },
 )
@@ -171,7 +171,7 @@ RECIPES: dict[str, Recipe] = {
             "gru": _STEADY,
             "lstm": _STEADY,
             "larnn": {"window": 8, "n_epochs": 10, **_STEADY},
-            # The previous action is itself a memory of one step: with it the memoryless control reaches about 80.
+            # The previous action is a memory of one step: with it, an agent without memory reaches about 80.
             "aaren": {"previous_action": True, "first_step_flag": True, "n_epochs": 10, **_STEADY},
         },
     ),
@@ -191,10 +191,10 @@ RECIPES: dict[str, Recipe] = {
         policy=_SMALL_POLICY,
         for_memory={
             "all": {"hidden_size": 64},
-            # Cosine and sine are of size one as they are; a running scale changes as the pole comes to stand upright.
+            # Cosine and sine are of size one; a running scale would change while the pole learns to stand upright.
             "aaren": {"n_steps": 512, "learning_rate": Linear(3e-4), "normalize_observations": False},
             "gru": {"normalize_observations": False},
-            # Where cells could add up, most of LARNN's agents never learned to swing up (docs/results/notebook.md).
+            # With unbounded cells, most of LARNN's agents never learned to swing up (docs/results/notebook.md).
             "larnn": {"bounded": True},
         },
     ),
@@ -246,14 +246,14 @@ RECIPES: dict[str, Recipe] = {
     **{env_id: replace(_ANSWER, n_timesteps=steps) for env_id, steps in _ANSWER_STEPS.items()},
     **{env_id: replace(_ORDER, n_timesteps=steps) for env_id, steps in _ORDER_STEPS.items()},
 }
-#: Tasks that are trained like another.
-_ALIKE = {
+#: Tasks that have the recipe of another.
+_SAME_RECIPE = {
     "CartPole-Flicker-v0": "CartPole-POMDP-v0",
     "CartPole-StopAndResume-v0": "CartPole-POMDP-v0",
     "CartPole-MDP-v0": "CartPole-POMDP-v0",
     "LunarLanderContinuous-POMDP-v0": "LunarLander-POMDP-v0",
 }
-RECIPES |= {env_id: RECIPES[other] for env_id, other in _ALIKE.items()}
+RECIPES |= {env_id: RECIPES[other] for env_id, other in _SAME_RECIPE.items()}
 
 #: For an environment without a recipe: cautious settings that learn, if slowly, on many tasks.
 DEFAULT_DISCRETE = Recipe(

@@ -1,4 +1,4 @@
-"""Beginning with the weights and statistics of a finished run, online or offline, in the place of fresh ones."""
+"""Starting with the weights and statistics of another run, online or offline."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rl_larnn.agents.settings.recipes import Recipe
 from rl_larnn.errors import UserError
 
 
-def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
-    """Environments under the statistics of a run; fresh ones where the run has none.
+def normalized_as_in(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
+    """Environments normalised with the statistics of a run, or with fresh ones if the run has none.
 
-    Those of an online run go on changing. Those of data stay: an agent that is told the return to come would read a
-    smaller one, ask for less and get less, as the mean of what it is told moves away from that of the data.
+    Statistics of an online run are updated further. Statistics of data are not: the mean of the return-to-go would move
+    away from that of the data, and the agent would read, and aim for, less and less.
 
-    :raises UserError: if there is no agent there, or its environments were of another kind
+    :raises UserError: if there is no agent in the folder, or its environments were of another kind
     """
     path = find_source(Path(folder)) / NORMALIZATION
     if not path.exists():
@@ -33,10 +33,10 @@ def as_in_run(folder: str | Path, env: VecEnv, recipe: Recipe) -> VecEnv:
     return loaded
 
 
-def take_over(folder: str | Path, model: OnPolicyAlgorithm) -> None:
-    """Give a fresh model the weights of a run.
+def load_weights(folder: str | Path, model: OnPolicyAlgorithm) -> None:
+    """Load the weights of a run into a fresh model.
 
-    :raises UserError: if the two differ in a shape, with the first that does
+    :raises UserError: if a shape differs, naming the first that does
     """
     generators = save_generators()
     found = load_run(folder, "cpu").model.policy.state_dict()

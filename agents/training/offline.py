@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -14,18 +14,21 @@ from rl_larnn.agents.components.checks import NonFiniteError, all_finite
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.offline.config import OfflineSettings, load_data
 from rl_larnn.agents.offline.learner import OfflineLearner
-from rl_larnn.agents.offline.seen import fit_statistics
+from rl_larnn.agents.offline.observed import fit_statistics
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.results import OfflineResult, Progress
 from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_environments, normalized
 from rl_larnn.agents.settings.models import build_model, load_model
-from rl_larnn.agents.training.session import Pauses, RunSpec
+from rl_larnn.agents.training.session import Learner, RunSpec
 from rl_larnn.envs.datasets import Dataset, dataset_title
 from rl_larnn.errors import UserError
 from rl_larnn.state import pack, unpack
 from rl_larnn.upstream import PolicyState
+
+if TYPE_CHECKING:
+    from rl_larnn.agents.training.loop import Loop
 
 #: The key under which a log says how many updates were made.
 CLOCK = "time/updates"
@@ -34,14 +37,15 @@ _LINES = 100
 _MEMORY = "memory.pt"
 
 
-class DataLearner:
-    """Learns from a dataset (:class:`rl_larnn.agents.training.session.Learner`).
+class DataLearner(Learner):
+    """Learns from a dataset.
 
     The last agent is the result; there is no selection on test returns.
     """
 
     unit, clock = "updates", CLOCK
     evaluations, selects_best = 10, False
+    model: RecurrentPPO
 
     def __init__(self, settings: OfflineSettings, env: VecEnv, model: RecurrentPPO, dataset: Dataset) -> None:
         seed, recipe = derived_seed(settings.run.seed, 3), settings.run.recipe
@@ -59,16 +63,16 @@ class DataLearner:
         """Updates of the whole run."""
         return self.learner.plan.updates
 
-    def learn(self, pauses: Pauses) -> None:
+    def learn(self, loop: Loop) -> None:
         """Update by update."""
-        pauses.save_if_due()
-        while self.done < self.total and not pauses.stopped:
+        loop.save_if_due()
+        while self.done < self.total and not loop.stopped:
             self._records.append(self._update())
-            pauses.bar.advance()
+            loop.bar.advance()
             last = self.done == self.total
-            if pauses.evaluate_if_due(last) or last or self.done % max(self.total // _LINES, 1) == 0:
-                self._write_line(pauses.progress, pauses.bar)
-            pauses.save_if_due()
+            if loop.evaluate_if_due(last) or last or self.done % max(self.total // _LINES, 1) == 0:
+                self._write_line(loop.progress, loop.bar)
+            loop.save_if_due()
         self.check()
 
     def _update(self) -> dict[str, torch.Tensor]:
@@ -106,10 +110,6 @@ class DataLearner:
         logger.dump(self.done)
         bar.note(f"loss {means['train/imitation_loss']:.3f}")
 
-    def cut_off(self) -> bool:
-        """Updates are cut off in the middle only by a second signal; nothing is fit to be saved then."""
-        return False
-
     def state(self) -> dict[str, Any]:
         """Where the batches have come to."""
         return {"sampler": self.learner.sampler.state()}
@@ -128,9 +128,6 @@ class DataLearner:
             carried = unpack(packed, self.model.policy.initial_state(1))
             assert isinstance(carried, PolicyState)
             self.learner.state = carried
-
-    def prepare_log(self) -> None:
-        """Nothing: a line is written at once."""
 
     def evaluation_seed(self) -> int:
         """The same episodes in every evaluation, also in those of a run that was resumed."""
@@ -168,7 +165,6 @@ def offline_run(settings: OfflineSettings, dataset: Dataset | None = None) -> Ru
         settings,
         title=dataset_title(settings.dataset),
         name=run.method + ("-clone" if run.recipe.target_return is None else ""),
-        total=settings.plan.updates,
         threshold=None,
         new=lambda: _new(settings, load_data(settings) if dataset is None else dataset),
         load=lambda checkpoint: _load(settings, checkpoint),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -26,20 +26,22 @@ from rl_larnn.agents.settings.environments import (
     reward_threshold,
 )
 from rl_larnn.agents.settings.models import build_model, load_model
-from rl_larnn.agents.training.initial import as_in_run, take_over
-from rl_larnn.agents.training.session import Pauses, RunSpec
+from rl_larnn.agents.training.initial import load_weights, normalized_as_in
+from rl_larnn.agents.training.session import Learner, RunSpec
 from rl_larnn.files import read_json
 
+if TYPE_CHECKING:
+    from rl_larnn.agents.training.loop import Loop
 
-class OnlineLearner:
-    """Learns from rollouts (:class:`rl_larnn.agents.training.session.Learner`)."""
+
+class OnlineLearner(Learner):
+    """Learns from rollouts."""
 
     unit, clock = "steps", CLOCK
     evaluations, selects_best = 20, True
 
     def __init__(self, settings: Settings, env: VecEnv, model: OnPolicyAlgorithm) -> None:
         self.settings, self.env, self.model = settings, env, model
-        self.total = settings.recipe.n_timesteps
         self._rollout_began_at: int | None = None  # steps before the rollout that is being collected
         self._pending: list[list[Any]] = []
 
@@ -48,15 +50,17 @@ class OnlineLearner:
         """Environment steps learned from."""
         return self.model.num_timesteps
 
-    def learn(self, pauses: Pauses) -> None:
+    @property
+    def total(self) -> int:
+        """Environment steps of the whole run."""
+        return self.settings.recipe.n_timesteps
+
+    def learn(self, loop: Loop) -> None:
         """Collect and learn, rollout by rollout."""
         left = max(self.total - self.done, 0)
         # A total, counted on from the checkpoint, keeps the schedules on their original line.
-        self.model.learn(left, callback=_RolloutCallback(self, pauses), reset_num_timesteps=not self.done)
-        pauses.evaluate_if_due(last=True)
-
-    def check(self) -> None:
-        """Nothing: the algorithm checks its own updates."""
+        self.model.learn(left, callback=_RolloutCallback(self, loop), reset_num_timesteps=not self.done)
+        loop.evaluate_if_due(last=True)
 
     def cut_off(self) -> bool:
         """Drop the rollout that was being collected; in the middle of an update nothing is fit to be saved."""
@@ -71,9 +75,6 @@ class OnlineLearner:
         numbers = {key: np.asarray(value).item() for key, value in logger.name_to_value.items() if np.isscalar(value)}
         return {"pending": [[key, value, logger.name_to_excluded[key]] for key, value in numbers.items()]}
 
-    def save_files(self, folder: Path) -> None:
-        """Nothing beside the model."""
-
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
         """See :meth:`state`."""
         self.model.num_timesteps = int(state["steps"])
@@ -87,10 +88,6 @@ class OnlineLearner:
     def evaluation_seed(self) -> int:
         """The episodes of an evaluation depend on the step only, not on earlier interruptions."""
         return derived_seed(self.settings.seed, self.done, 2)
-
-    def evaluation_records(self, mean_return: float) -> dict[str, float]:
-        """Nothing more."""
-        return {}
 
     def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> OnlineResult:
         """The result of the run."""
@@ -108,27 +105,27 @@ class OnlineLearner:
 class _RolloutCallback(BaseCallback):
     """Pauses before each rollout, counts episodes and steps, and ends the rollout when a signal has come."""
 
-    def __init__(self, learner: OnlineLearner, pauses: Pauses) -> None:
+    def __init__(self, learner: OnlineLearner, loop: Loop) -> None:
         super().__init__()
-        self.learner, self.pauses = learner, pauses
+        self.learner, self.loop = learner, loop
 
     def _on_rollout_start(self) -> None:
-        self.pauses.evaluate_if_due()
+        self.loop.evaluate_if_due()
         # The callback's own count of steps lags behind the model's until its first step.
         self.learner._rollout_began_at = self.model.num_timesteps
-        self.pauses.save_if_due()
+        self.loop.save_if_due()
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             if "episode" in info:
-                self.pauses.progress.add_episode(float(info["episode"]["r"]), self.num_timesteps)
-        self.pauses.bar.advance(self.training_env.num_envs)
-        return not self.pauses.stopped
+                self.loop.progress.add_episode(float(info["episode"]["r"]), self.num_timesteps)
+        self.loop.bar.advance(self.training_env.num_envs)
+        return not self.loop.stopped
 
     def _on_rollout_end(self) -> None:
         self.learner._rollout_began_at = None
-        if not math.isnan(self.pauses.progress.mean_return):
-            self.pauses.bar.note(f"return {self.pauses.progress.mean_return:.1f}")
+        if not math.isnan(self.loop.progress.mean_return):
+            self.loop.bar.note(f"return {self.loop.progress.mean_return:.1f}")
 
 
 def online_run(settings: Settings) -> RunSpec:
@@ -138,7 +135,6 @@ def online_run(settings: Settings) -> RunSpec:
         settings,
         title=settings.env,
         name=settings.method,
-        total=settings.recipe.n_timesteps,
         threshold=reward_threshold(settings.env),
         new=lambda: _new(settings),
         load=lambda checkpoint: _load(settings, checkpoint),
@@ -149,10 +145,10 @@ def _new(settings: Settings) -> OnlineLearner:
     recipe = settings.recipe
     env = _environments(settings, settings.seed)
     try:
-        env = normalized(env, recipe) if settings.init is None else as_in_run(settings.init, env, recipe)
+        env = normalized(env, recipe) if settings.init is None else normalized_as_in(settings.init, env, recipe)
         model = build_model(recipe, env, settings.seed, settings.device)
         if settings.init is not None:
-            take_over(settings.init, model)
+            load_weights(settings.init, model)
         return OnlineLearner(settings, env, model)
     except BaseException:
         env.close()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
-from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.checkpoint import (
     STATE,
     find_checkpoint,
@@ -27,56 +27,41 @@ from rl_larnn.agents.settings.config import Settings
 from rl_larnn.errors import UserError, one_line
 from rl_larnn.files import read_json
 
-
-class Pauses(Protocol):
-    """What a learner calls where nothing is half done (:class:`rl_larnn.agents.training.loop.Loop`)."""
-
-    bar: Bar
-    progress: Progress
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a signal has asked to stop."""
-
-    def evaluate_if_due(self, last: bool = False) -> bool:
-        """Evaluate the agent now if it is time, and tell whether that was done.
-
-        :param last: training is over, so evaluate unless this agent has been
-        """
-
-    def save_if_due(self) -> None:
-        """Save a checkpoint now if it is time."""
+if TYPE_CHECKING:
+    from rl_larnn.agents.training.loop import Loop
 
 
-class Learner(Protocol):
-    """What learns.
+class Learner(ABC):
+    """What learns, online or from data.
 
-    :param unit: what is counted: ``steps`` of the environment, or ``updates``
-    :param clock: the key under which the log says how many of them are done
-    :param evaluations: how many periodic evaluations a run has by default
-    :param selects_best: whether the best evaluated agents are kept, and the result is chosen among them
+    :cvar unit: what is counted: ``steps`` of the environment, or ``updates``
+    :cvar clock: the key under which the log says how many of them are done
+    :cvar evaluations: how many periodic evaluations a run has by default
+    :cvar selects_best: whether the best evaluated agents are kept, and the result is chosen among them
+    :ivar model: whose policy learns
+    :ivar env: whose normalisation the agent sees
     """
 
-    unit: str
-    clock: str
-    evaluations: int
-    selects_best: bool
-    env: VecEnv  # whose normalisation the agent sees
+    unit: ClassVar[str]
+    clock: ClassVar[str]
+    evaluations: ClassVar[int]
+    selects_best: ClassVar[bool]
+    model: OnPolicyAlgorithm
+    env: VecEnv
 
     @property
-    def model(self) -> OnPolicyAlgorithm:
-        """The model, whose policy learns."""
-
-    @property
+    @abstractmethod
     def done(self) -> int:
         """How much it has learned from, in units."""
 
     @property
+    @abstractmethod
     def total(self) -> int:
         """How much it is to learn from."""
 
-    def learn(self, pauses: Pauses) -> None:
-        """Learn until all is done or ``pauses.stopped``.
+    @abstractmethod
+    def learn(self, loop: Loop) -> None:
+        """Learn until all is done or ``loop.stopped``; wherever nothing is half done, let the loop evaluate and save.
 
         :raises NonFiniteError: if something is not a finite number; the last checkpoint is good
         """
@@ -86,31 +71,40 @@ class Learner(Protocol):
 
         :raises NonFiniteError: if it has diverged
         """
+        return
 
     def cut_off(self) -> bool:
-        """After an interruption: forget what is half done.
+        """After an interruption: drop what is half done.
 
         :return: whether the model is fit to be saved
         """
+        return False
 
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Plain data for a checkpoint, beside the model."""
 
     def save_files(self, folder: Path) -> None:
-        """Write what is no plain data into the folder of a checkpoint."""
+        """Write what is not plain data into the folder of a checkpoint."""
+        return
 
+    @abstractmethod
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
         """The inverse of :meth:`state` and :meth:`save_files`."""
 
     def prepare_log(self) -> None:
         """Called once after :meth:`restore`, when the model has its logger."""
+        return
 
+    @abstractmethod
     def evaluation_seed(self) -> int:
         """The seed of the environments of an evaluation at this moment."""
 
     def evaluation_records(self, mean_return: float) -> dict[str, float]:
         """What else is logged of an evaluation."""
+        return {}
 
+    @abstractmethod
     def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> Result:
         """The result of the run.
 
@@ -127,7 +121,6 @@ class RunSpec:
     :param settings: all settings, with ``to_json``: what ``config.json`` holds
     :param title: the folder of its run folder: the environment, or the dataset
     :param name: the beginning of the name of its run folder
-    :param total: how much there is to learn from, in the learner's units
     :param threshold: mean return that counts as solved, or None
     :param new: makes the learner of a new run
     :param load: makes the learner from the folder of a checkpoint, to be restored
@@ -138,7 +131,6 @@ class RunSpec:
     settings: Any
     title: str
     name: str
-    total: int
     threshold: float | None
     new: Callable[[], Learner]
     load: Callable[[Path], Learner]

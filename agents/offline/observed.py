@@ -1,4 +1,4 @@
-"""What an agent sees of recorded episodes: the same as it will see of the environment, cues and statistics included."""
+"""Recorded episodes as an agent observes them: with the recipe's cues, and statistics for normalisation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rl_larnn.envs.datasets import Dataset, Windows, windows_of
 from rl_larnn.envs.wrappers.cues import action_cue_space, action_cues
 from rl_larnn.envs.wrappers.joining import join, joined_space
 
-#: Steps of a dataset that are looked at together.
+#: Steps of a dataset that are read at once.
 _SLICE = 4096
-#: A number that never changes in the data is left as it is; divided by its deviation, its least change would be huge.
+#: A number that never changes in the data is not scaled: divided by its deviation, its least change would be huge.
 _CONSTANT = 1e-10
 
 
-def as_seen(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
+def observed_windows(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
     """The observations of windows with the cues of a recipe, as its wrappers give them.
 
     The return-to-go is that of the data, in the place of what is left of a target.
@@ -36,7 +36,7 @@ def as_seen(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
 
 
 def _cues(windows: Windows, actions: spaces.Space, recipe: Recipe) -> Iterator[tuple[str, spaces.Box, np.ndarray]]:
-    """Key, space and values (B, K, n) of each cue, in the order of :func:`agents.environments.as_the_agent_sees_it`."""
+    """Key, space and values (B, K, n) of each cue, in the order of :func:`agents.environments.wrap_environment`."""
     number = spaces.Box(-np.inf, np.inf, (1,), np.float32)
     first = windows.times[..., None] == 0
     if recipe.previous_action:
@@ -61,7 +61,7 @@ def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: f
         statistics.count = 0  # a fresh one counts a little of a unit normal
     for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
         rows = np.arange(first, min(first + _SLICE, dataset.steps))
-        seen = as_seen(
+        seen = observed_windows(
             windows_of(columns, rows[None], columns.episode_numbers[rows][None], np.ones((1, len(rows)), bool)),
             dataset,
             recipe,
