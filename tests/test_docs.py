@@ -112,17 +112,17 @@ def test_the_map_names_every_room() -> None:
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """A module of the page, imported from the working directory; nothing of it stays behind."""
-    name, before = request.param, (dict(TASKS), set(gym.registry))
+    name, tables = request.param, [(table, dict(table)) for table in (TASKS, gym.registry)]
     assert len(EXAMPLES[name].splitlines()) < 60
     (tmp_path / f"{name}.py").write_text(EXAMPLES[name])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    gym.registry.pop("DelayedCue-v0", None)
     yield importlib.import_module(name)
     del sys.modules[name]
-    TASKS.clear()
-    TASKS.update(before[0])
-    for new in set(gym.registry) - before[1]:
-        del gym.registry[new]
+    for table, before in tables:
+        table.clear()
+        table.update(before)
 
 
 def row(place: str, module: ModuleType, example: ModuleType, **names: Any) -> Any:
@@ -145,7 +145,7 @@ def test_a_new_memory(example: ModuleType, monkeypatch: pytest.MonkeyPatch, caps
     assert type(load_run("run").model.policy.actor_memory) is example.RunningAverage
     assert caller("evaluate_agent", monkeypatch, capsys)("run", "--episodes", "1")[0] == 0
     table = row("rl_larnn/memories/__init__.py", memories, example)
-    assert table == {"average": example.RunningAverage}
+    assert table == {"running-average": example.RunningAverage}
 
 
 @pytest.mark.parametrize("example", ["my_task"], indirect=True)
