@@ -12,9 +12,8 @@ from rich.table import Table
 from stable_baselines3.common.utils import set_random_seed
 
 from command_line import Parser, script
-from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate, reference_rows
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
-from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.offline.config import data_facts
 from rl_larnn.agents.settings.environments import reward_threshold

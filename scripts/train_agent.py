@@ -12,7 +12,7 @@ from rich.table import Table
 
 from command_line import Parser, next_command, refuse_beside_resume, script, typed
 from rl_larnn.agents.algorithms import ALGORITHMS, OURS
-from rl_larnn.agents.evaluation.references import reference_rows
+from rl_larnn.agents.evaluation.evaluate import reference_rows
 from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.config import VEC_ENVS
 from rl_larnn.agents.settings.values import parse_pairs

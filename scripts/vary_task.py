@@ -10,13 +10,9 @@ from pathlib import Path
 
 from command_line import Parser, script
 from rl_larnn.agents.evaluation.load import load_run
-from rl_larnn.agents.evaluation.variation import (
-    draw_variants,
-    evaluate_variants,
-    read_variants,
-    variants_table,
-    write_variants,
-)
+from rl_larnn.agents.evaluation.plots import draw_variants
+from rl_larnn.agents.evaluation.variation import Variant, evaluate_variants, variants_table
+from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.settings.values import parse_pairs
 
@@ -38,7 +34,7 @@ def main() -> None:
     arguments = parse_arguments()
     table = arguments.out / "variants.csv"
     arguments.out.mkdir(parents=True, exist_ok=True)
-    done = read_variants(table) if table.exists() else []
+    done = read_rows(table, Variant) if table.exists() else []
     runs = [load_run(folder, "cpu") for folder in arguments.runs]
     variants = evaluate_variants(
         runs,
@@ -46,7 +42,7 @@ def main() -> None:
         arguments.values,
         arguments.episodes,
         done,
-        partial(write_variants, table),
+        partial(write_rows, table, Variant),
         parse_pairs(arguments.env_kwargs, "--env-kwargs"),
         TerminalReporter(),
     )

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate
+from rl_larnn.agents.evaluation.evaluate import Evaluation, ResetEveryStep, evaluate, reference_rows
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, load_run
 from rl_larnn.agents.evaluation.plots import plot_curves, read_curves
-from rl_larnn.agents.evaluation.references import reference_rows
 from rl_larnn.agents.evaluation.video import record_video
 from rl_larnn.agents.settings.environments import (
     derived_seed,

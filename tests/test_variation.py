@@ -9,14 +9,9 @@ import pytest
 
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
-from rl_larnn.agents.evaluation.variation import (
-    Variant,
-    draw_variants,
-    evaluate_variants,
-    read_variants,
-    variants_table,
-    write_variants,
-)
+from rl_larnn.agents.evaluation.plots import draw_variants
+from rl_larnn.agents.evaluation.variation import Variant, evaluate_variants, variants_table
+from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.errors import UserError
 
@@ -59,9 +54,9 @@ def test_what_is_known_is_not_evaluated_again(run: LoadedRun, tmp_path: Path) ->
     name = "/".join(run.folder.parts[-3:])
     known = replace(made_up("gru", run.settings.seed, 7, 0.125), run=name, episodes=1)
     other = replace(known, run="runs/TMaze/gru-s0-2")  # the same memory and seed, trained otherwise
-    write_variants(tmp_path / "table.csv", [known, other])
+    write_rows(tmp_path / "table.csv", Variant, [known, other])
     saved: list[list[float]] = []
-    done = read_variants(tmp_path / "table.csv")
+    done = read_rows(tmp_path / "table.csv", Variant)
     found = evaluate_variants([run], "corridor", [7, 3, 3], 1, done, lambda now: saved.append([v.value for v in now]))
     assert {*found[:2]} == {known, other} and found[2].run == name
     assert saved == [[7, 7, 3]]
@@ -79,11 +74,11 @@ def test_other_episodes_or_arguments_are_evaluated_again(run: LoadedRun) -> None
 
 def test_a_table_reads_back(tmp_path: Path) -> None:
     variants = [made_up("aaren", 0, 50, 0.1 + 0.2), made_up("gru", 1, 1e6, -1.0)]
-    write_variants(tmp_path / "table.csv", variants)
-    assert read_variants(tmp_path / "table.csv") == variants
+    write_rows(tmp_path / "table.csv", Variant, variants)
+    assert read_rows(tmp_path / "table.csv", Variant) == variants
     (tmp_path / "table.csv").write_text("memory,seed\naaren,1\n")
     with pytest.raises(UserError, match="expected the columns env, run, memory, seed"):
-        read_variants(tmp_path / "table.csv")
+        read_rows(tmp_path / "table.csv", Variant)
 
 
 def test_summary_and_picture(tmp_path: Path) -> None:

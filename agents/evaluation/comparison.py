@@ -80,7 +80,7 @@ def _table(runs: Sequence[FinishedRun], target: float | None) -> str:
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     for run, choices in zip(runs, chosen, strict=True):
         groups[tuple(choices.get(name, "") for name in differing)].append(run)
-    ranked = sorted(groups.items(), key=lambda item: _rank(item[1]), reverse=True)
+    ranked = sorted(groups.items(), key=lambda item: _scores(item[1])[:2], reverse=True)
     reached = [] if target is None else [f"steps to {target:g} (most)"]
     header = [*differing, "seeds", "score", "worst", "whole run", *reached, "best agents"]
     rows = ([*values, *_cells(group, target)] for values, group in ranked)
@@ -96,7 +96,8 @@ def _choices(settings: Settings) -> dict[str, str]:
     owners: list[type] = [row.learner, row.policy]
     owners += [find_memory(settings.memory)] if settings.memory is not None else []
     parameters = (parameter for owner in owners for parameter, _ in keyword_parameters(owner).values())
-    defaults = {item.name: item.default for item in parameters if _is_plain(item.default)}
+    plain = bool | int | float | str | None
+    defaults = {item.name: item.default for item in parameters if isinstance(item.default, plain)}
     chosen: dict[str, Any] = {"algorithm": settings.algorithm, **settings.choices()}
     chosen["env_kwargs"] = " ".join(f"{key}={format_value(value)}" for key, value in settings.env_kwargs.items())
     chosen["init"] = "" if settings.init is None else str(Path(settings.init).parent)
@@ -104,28 +105,21 @@ def _choices(settings: Settings) -> dict[str, str]:
     return {name: value if isinstance(value, str) else format_value(value) for name, value in ordered.items()}
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _rank(runs: Sequence[FinishedRun]) -> tuple[float, float]:
-    """Mean score and mean over the whole run; runs without evaluations come last."""
+def _scores(runs: Sequence[FinishedRun]) -> tuple[float, float, float]:
+    """Mean score, mean over the whole run and lowest score; minus infinity without evaluations, which comes last."""
     evaluated = [run for run in runs if run.evaluations]
     if not evaluated:
-        return -math.inf, -math.inf
-    return float(np.mean([run.score for run in evaluated])), float(np.mean([run.mean_return for run in evaluated]))
+        return -math.inf, -math.inf, -math.inf
+    scores = [run.score for run in evaluated]
+    return float(np.mean(scores)), float(np.mean([run.mean_return for run in evaluated])), min(scores)
 
 
 def _cells(runs: Sequence[FinishedRun], target: float | None) -> list[str | None]:
     seeds = " ".join(str(seed) for seed in sorted(run.settings.seed for run in runs))
-    scores = [run.score for run in runs if run.evaluations]
-    figures: list[float] | list[None] = [None] * 3
-    if scores:
-        mean, whole = _rank(runs)
-        figures = [mean, min(scores), whole]
+    mean, whole, worst = _scores(runs)
+    figures = [None if value == -math.inf else f"{value:.4g}" for value in (mean, worst, whole)]
     reached = [] if target is None else [_steps([run.steps_to(target) for run in runs])]
-    best = float(np.mean([run.best for run in runs]))
-    return [seeds, *(None if value is None else f"{value:.4g}" for value in figures), *reached, f"{best:.4g}"]
+    return [seeds, *figures, *reached, f"{np.mean([run.best for run in runs]):.4g}"]
 
 
 def _steps(steps: Sequence[float]) -> str:

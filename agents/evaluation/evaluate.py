@@ -11,6 +11,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
 
 
@@ -82,3 +83,16 @@ class ResetEveryStep:
         """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`; every step opens an episode."""
         assert episode_start is not None
         return self.model.predict(observation, None, np.ones_like(episode_start, dtype=bool), deterministic)
+
+
+def reference_rows(env_id: str, threshold: float | None) -> list[tuple[str, str]]:
+    """Label and value of each reference score of a task; none where nothing is known.
+
+    :param threshold: mean return that counts as solved
+    """
+    rows = [] if threshold is None else [("solved from", threshold)]
+    if (task := find_task(env_id)) is not None:
+        bounds = (task.random, task.floor, task.ceiling)
+        labels = ("random actions", "floor (best without memory)", "ceiling (everything visible)")
+        rows = [(label, bound.value) for label, bound in zip(labels, bounds, strict=True)] + rows
+    return [(label, f"{value:g}") for label, value in rows]

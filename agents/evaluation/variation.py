@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rl_larnn.agents.evaluation.evaluate import Evaluation, evaluate
+from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
-from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.settings.values import format_value
-from rl_larnn.envs import find_task
 from rl_larnn.errors import UserError
-from rl_larnn.files import replacing
 
 
 @dataclass(frozen=True)
@@ -71,10 +67,10 @@ def evaluate_variants(
     environments = sorted({run.settings.env for run in runs})
     if len(environments) != 1:
         raise UserError(f"expected runs of one environment, got {', '.join(environments) or 'no run'}")
-    found = list(done)
-    if any((variant.env, variant.argument) != (environments[0], argument) for variant in found):
-        raise UserError(f"expected variants of {environments[0]} by {argument}, got those of {found[0].env} by "
-                        f"{found[0].argument}")  # fmt: skip
+    found = {variant.key: variant for variant in done}
+    for env, other in dict.fromkeys((variant.env, variant.argument) for variant in found.values()):
+        if (env, other) != (environments[0], argument):
+            raise UserError(f"expected variants of {environments[0]} by {argument}, got those of {env} by {other}")
     fixed = " ".join(f"{key}={format_value(value)}" for key, value in sorted((env_kwargs or {}).items()))
     names = ["/".join(run.folder.resolve().parts[-3:]) for run in runs]
     if len(set(names)) < len(names):
@@ -83,34 +79,17 @@ def evaluate_variants(
     with reporter.progress(len(pairs), "evaluations") as bar:
         for value, run, name in pairs:
             settings, key = run.settings, (name, fixed, float(value))
-            before = next((variant for variant in found if variant.key == key), None)
-            if before is None or before.episodes != episodes:
-                found = [variant for variant in found if variant is not before]
+            if key not in found or found[key].episodes != episodes:
+                found.pop(key, None)
                 whole = int(value) if value == int(value) else value
-                result = _evaluate(run, {**(env_kwargs or {}), argument: whole}, episodes)
+                kwargs = {**(env_kwargs or {}), argument: whole}
+                make = partial(run.make_environments, min(episodes, EVALUATION_ENVS), env_kwargs=kwargs)
+                result = evaluate(run.model, make, episodes)
                 identity = (settings.env, name, settings.method, settings.seed, argument, float(value), fixed)
-                found.append(Variant(*identity, len(result.returns), result.mean, result.worst))
-                save(found)
+                found[key] = Variant(*identity, len(result.returns), result.mean, result.worst)
+                save(list(found.values()))
             bar.advance()
-    return found
-
-
-def _evaluate(run: LoadedRun, env_kwargs: Mapping[str, Any], episodes: int) -> Evaluation:
-    n_envs = min(episodes, EVALUATION_ENVS)
-    return evaluate(run.model, lambda: run.make_environments(n_envs, env_kwargs=env_kwargs), episodes)
-
-
-def write_variants(path: Path, variants: Sequence[Variant]) -> None:
-    """Write a table, one row per agent and value."""
-    write_rows(path, Variant, variants)
-
-
-def read_variants(path: Path) -> list[Variant]:
-    """Read such a table.
-
-    :raises UserError: if it is not one
-    """
-    return read_rows(path, Variant)
+    return list(found.values())
 
 
 def variants_table(variants: Sequence[Variant]) -> str:
@@ -118,44 +97,14 @@ def variants_table(variants: Sequence[Variant]) -> str:
     values = sorted({variant.value for variant in variants})
     header = ["memory", "seeds", *(f"{variants[0].argument} {value:,.0f}" for value in values)]
     rows = []
-    for memory, by_value in _by_memory(variants).items():
+    for memory, by_value in by_memory(variants).items():
         seeds = len({variant.seed for variant in variants if variant.memory == memory})
         cells = [f"{np.mean(by_value[v]):.3f} ({min(by_value[v]):.3f})" if v in by_value else None for v in values]
         rows.append([memory, seeds, *cells])
     return markdown_table(header, rows, text_columns=None)
 
 
-def draw_variants(path: Path, variants: Sequence[Variant]) -> None:
-    """A line per memory through the means over seeds, with a band from the worst seed to the best.
-
-    :raises UserError: if matplotlib is missing
-    """
-    figure = figure_class()(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    means = _by_memory(variants)
-    looks = styles(list(means))
-    for memory, by_value in means.items():
-        values = sorted(by_value)
-        axes.plot(values, [np.mean(by_value[value]) for value in values], label=memory, **looks[memory])
-        low, high = ([pick(by_value[value]) for value in values] for pick in (min, max))
-        axes.fill_between(values, low, high, color=looks[memory]["color"], alpha=0.12, linewidth=0)
-    task = find_task(variants[0].env)
-    if task is not None:
-        for bound in (task.floor, task.ceiling):
-            axes.axhline(bound.value, color="0.5", linestyle="--", linewidth=1)
-    values = sorted({variant.value for variant in variants})
-    if values[0] > 0 and values[-1] >= 30 * values[0]:
-        axes.set_xscale("log")
-    axes.set_xlabel(variants[0].argument)
-    axes.set_ylabel("mean return; dashed: floor and ceiling")
-    axes.set_title(f"{variants[0].env}, not trained further: mean over seeds, band from worst to best")
-    axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format=path.suffix[1:] or "png")
-
-
-def _by_memory(variants: Sequence[Variant]) -> dict[str, dict[float, list[float]]]:
+def by_memory(variants: Sequence[Variant]) -> dict[str, dict[float, list[float]]]:
     """Per memory and value the mean return of each seed."""
     found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for variant in variants:

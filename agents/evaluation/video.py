@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.wrappers import RecordVideo
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun
 from rl_larnn.agents.runs.folder import NORMALIZATION
 from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_env
@@ -37,8 +36,15 @@ def record_video(
     with TemporaryDirectory(dir=path.parent) as temporary:
         # A folder that is not there yet: Gymnasium warns about any other.
         folder = Path(temporary) / "recorded"
+
+        def make() -> VecEnv:
+            recorded = DummyVecEnv([lambda: Monitor(_recorded(run, folder, target_return))])
+            env = load_normalization(run.source / NORMALIZATION, recorded, training=False)
+            env.seed(derived_seed(run.settings.seed, 0) if seed is None else seed)
+            return env
+
         try:
-            _play(run, partial(_recorded, run, folder, target_return), seed, deterministic)
+            evaluate(run.model, make, 1, deterministic)  # closing the environment writes the file
         except gym.error.DependencyNotInstalled as error:
             raise UserError(f"recording a video: {one_line(error)}; pip install 'rl-larnn[video]'") from error
         return next(folder.glob("*.mp4")).rename(path)
@@ -54,18 +60,3 @@ def _recorded(run: LoadedRun, folder: Path, target_return: float | None) -> gym.
     env.reset()
     env.render()
     return RecordVideo(env, str(folder), episode_trigger=lambda episode: episode == 0)
-
-
-def _play(run: LoadedRun, make: Callable[[], gym.Env], seed: int | None, deterministic: bool) -> None:
-    env = load_normalization(run.source / NORMALIZATION, DummyVecEnv([make]), training=False)
-    try:
-        env.seed(derived_seed(run.settings.seed, 0) if seed is None else seed)
-        observation, state, start = env.reset(), None, np.ones(1, dtype=bool)
-        done = False
-        while not done:
-            action, state = run.model.predict(observation, state, start, deterministic)  # type: ignore[arg-type]
-            observation, _, start, _ = env.step(action)
-            done = bool(start[0])
-    finally:
-        # Closing writes the file.
-        env.close()
