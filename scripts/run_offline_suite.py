@@ -10,7 +10,6 @@ from pathlib import Path
 from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.suites.datasets import DATASET_SUITES, collect_missing, find_dataset_suite
-from rl_larnn.agents.suites.definitions import default_methods
 from rl_larnn.agents.suites.job import jobs_of
 from rl_larnn.agents.suites.page import write_dataset_page
 from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
@@ -22,7 +21,7 @@ from rl_larnn.agents.suites.view import failures, watching
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every dataset x method x seed; start it again to resume.")
-    methods = default_methods(DatasetTask)
+    methods = DatasetTask.default_methods()
     known = " ".join(methods).replace("%", "%%")
     parser.add_argument("--suite", default="quick", help=f"{' or '.join(DATASET_SUITES)} (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="datasets whose name holds one of these")

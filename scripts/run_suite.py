@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.reporting.reporter import TerminalReporter
-from rl_larnn.agents.suites.definitions import SUITES, default_methods, find_suite
+from rl_larnn.agents.suites.definitions import SUITES, find_suite
 from rl_larnn.agents.suites.job import jobs_of
 from rl_larnn.agents.suites.page import write_page
 from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
@@ -21,7 +21,7 @@ from rl_larnn.agents.suites.view import failures, watching
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every task x method x seed; start it again to resume.")
-    methods = default_methods(EnvironmentTask)
+    methods = EnvironmentTask.default_methods()
     parser.add_argument("--suite", default="quick", help=f"{', '.join(SUITES)} or a .toml file (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="tasks whose id holds one of these")
     parser.add_argument("--methods", "--memories", nargs="+", default=methods, help=f"default: {' '.join(methods)}")

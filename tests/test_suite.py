@@ -65,10 +65,6 @@ class AnswerTask(Task):
     def definition(self) -> dict[str, Any]:
         return {"id": self.id}
 
-    @staticmethod
-    def methods() -> list[str]:
-        return ["any"]
-
     def start(self, method: str, seed: int, run: Path) -> None:
         run.mkdir(parents=True)
         write_json(run / RESULT, os.environ["ANSWER"])

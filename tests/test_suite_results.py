@@ -10,7 +10,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
 from rl_larnn.agents.reporting.styles import styles
-from rl_larnn.agents.suites.methods import CLONING, is_baseline, methods
+from rl_larnn.agents.suites.methods import BASELINES, CLONING, methods
 from rl_larnn.agents.suites.suite_results import SuiteResults, memory_gain
 from rl_larnn.agents.suites.tables import gain_summary, number
 from rl_larnn.envs import TASKS, find_task
@@ -36,7 +36,7 @@ def test_methods_have_one_order_and_one_look() -> None:
     order = SuiteResults(runs).methods
     assert order == ["aaren", "larnn", "a:A", "b:B", "none", "contrib-lstm", "ppo"]
     known = styles([*methods(), "a:A", "b:B"])
-    assert set(methods()) == {*MEMORIES, *CLONING} | {name for name in methods() if is_baseline(name)}
+    assert set(methods()) == {*MEMORIES, *BASELINES, *CLONING}
     drawn = [(look["color"], look["linestyle"], look["marker"]) for look in known.values()]
     assert len(set(drawn)) == len(drawn)
     # In grey: each has a marker or a dash that no other has.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rl_larnn.agents.settings.recipes import RECIPES
-from rl_larnn.agents.suites.methods import CONTROL, is_baseline, is_memory
+from rl_larnn.agents.suites.methods import BASELINES, CONTROL, is_memory
 from rl_larnn.agents.suites.statistics import RELIABLE_SEEDS, interquartile_mean
 from rl_larnn.agents.suites.suite_results import SuiteResults, scaled_task
 from rl_larnn.agents.suites.tables import MARK, number
@@ -47,7 +47,7 @@ def notes(results: SuiteResults) -> str:
 
 
 def _of_methods(results: SuiteResults) -> Iterator[str]:
-    if any(map(is_baseline, results.methods)):
+    if any(name in BASELINES for name in results.methods):
         yield (
             "Baselines train with the task's recipe, whose values are those of RL Baselines3 Zoo where it has "
             "the task, without what the recipe lays over them for single memories."

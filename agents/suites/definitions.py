@@ -48,11 +48,6 @@ class Suite(Generic[AnyTask]):
         return replace(self, tasks=chosen)
 
 
-def default_methods(kind: type[Task]) -> list[str]:
-    """What is compared on tasks of this kind if nothing else is said."""
-    return [name for name in kind.methods() if name not in kind.not_by_default]
-
-
 def _suite(name: str, **n_timesteps: int) -> Suite:
     return Suite(
         name, tuple(EnvironmentTask(f"{task.replace('_', '-')}-v0", steps) for task, steps in n_timesteps.items())

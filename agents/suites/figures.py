@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_larnn.agents.reporting.styles import figure_class, styles
-from rl_larnn.agents.suites.methods import is_baseline
+from rl_larnn.agents.suites.methods import BASELINES
 from rl_larnn.agents.suites.records import CurvePoint
 from rl_larnn.agents.suites.statistics import (
     Estimate,
@@ -147,7 +147,7 @@ def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
     """Ours and the baselines side by side; false if no task has a floor and a ceiling."""
     gains = {name: own for name in results.methods if (own := results.gains(name))}
     looks = {name: look for name, look in styles(results.methods).items() if name in gains}
-    groups = [[name for name in gains if is_baseline(name) is baseline] for baseline in (False, True)]
+    groups = [[name for name in gains if (name in BASELINES) is baseline] for baseline in (False, True)]
     groups = [group for group in groups if group]
     if not groups:
         return False
@@ -162,7 +162,7 @@ def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
             axes.fill_between(
                 profile.thresholds, profile.low, profile.high, color=looks[name]["color"], alpha=0.1, linewidth=0
             )
-        axes.set_title("baselines" if is_baseline(group[0]) else "ours", fontsize=10)
+        axes.set_title("baselines" if group[0] in BASELINES else "ours", fontsize=10)
         axes.set_xlim(thresholds[0], thresholds[-1])
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("memory gain (0: floor, 1: ceiling)")

@@ -22,11 +22,6 @@ def methods() -> list[str]:
     return [*memories, CONTROL, *BASELINES, *CLONING]
 
 
-def is_baseline(method: str) -> bool:
-    """Whether it is an algorithm other than ours."""
-    return method in BASELINES
-
-
 def is_memory(method: str) -> bool:
     """Whether it is a memory, the user's own included; the control is none."""
     return method not in (CONTROL, *BASELINES, *CLONING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from rl_larnn.agents.runs.logs import CLOCK as STEPS
 from rl_larnn.agents.runs.logs import steps_logged
 from rl_larnn.agents.runs.results import score
 from rl_larnn.agents.settings.overrides import settings_taken_by
-from rl_larnn.agents.suites.methods import CLONING, CONTROL, is_baseline, methods
+from rl_larnn.agents.suites.methods import BASELINES, CLONING, CONTROL, methods
 from rl_larnn.agents.suites.records import DatasetRecord, RunRecord
 from rl_larnn.agents.training import TrainConfig, resume, resume_offline, train, train_offline
 from rl_larnn.agents.training.offline import CLOCK as UPDATES
@@ -29,8 +29,9 @@ class Task(ABC):
     record: ClassVar[type[RunRecord]]
     #: What its length counts, as a column of ``progress.csv``.
     clock: ClassVar[str]
-    #: Methods that are compared only if they are named.
-    not_by_default: ClassVar[frozenset[str]]
+    #: Methods that cannot be compared on it, and those that are compared only if they are named.
+    impossible: ClassVar[Collection[str]]
+    not_by_default: ClassVar[Collection[str]]
 
     @property
     @abstractmethod
@@ -42,10 +43,15 @@ class Task(ABC):
     def definition(self) -> dict[str, Any]:
         """What must not change under the results of a suite, as plain data."""
 
-    @staticmethod
-    @abstractmethod
-    def methods() -> list[str]:
-        """The methods that can be compared on it."""
+    @classmethod
+    def methods(cls) -> list[str]:
+        """The methods that can be compared on tasks of this kind."""
+        return [name for name in methods() if name not in cls.impossible]
+
+    @classmethod
+    def default_methods(cls) -> list[str]:
+        """The methods that are compared if none are named."""
+        return [name for name in cls.methods() if name not in cls.not_by_default]
 
     @abstractmethod
     def start(self, method: str, seed: int, run: Path) -> None:
@@ -80,7 +86,7 @@ class EnvironmentTask(Task):
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     record, clock = RunRecord, STEPS
-    not_by_default = frozenset({"elman", "transformer"})
+    impossible, not_by_default = CLONING, ("elman", "transformer")
 
     @property
     def length(self) -> int:
@@ -89,10 +95,6 @@ class EnvironmentTask(Task):
     @property
     def definition(self) -> dict[str, Any]:
         return asdict(self)
-
-    @staticmethod
-    def methods() -> list[str]:
-        return [name for name in methods() if name not in CLONING]
 
     def start(self, method: str, seed: int, run: Path) -> None:
         train(
@@ -133,7 +135,7 @@ class DatasetTask(Task):
     collection: CollectConfig
 
     record, clock = DatasetRecord, UPDATES
-    not_by_default = frozenset({"elman"})
+    impossible, not_by_default = BASELINES, ("elman",)
 
     @property
     def length(self) -> int:
@@ -142,10 +144,6 @@ class DatasetTask(Task):
     @property
     def definition(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.kind, "updates": self.updates}
-
-    @staticmethod
-    def methods() -> list[str]:
-        return [name for name in methods() if not is_baseline(name)]
 
     def start(self, method: str, seed: int, run: Path) -> None:
         options = {"memory": CONTROL, **CLONING[method]} if method in CLONING else {"memory": method}
