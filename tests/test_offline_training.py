@@ -20,6 +20,7 @@ from rl_larnn.agents.offline.config import load_data, load_offline_settings, res
 from rl_larnn.agents.offline.recipes import offline_recipe
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.logs import CURVE
+from rl_larnn.agents.settings.environments import make_env
 from rl_larnn.agents.settings.overrides import apply_settings
 from rl_larnn.agents.settings.recipes import RECIPES
 from rl_larnn.agents.training import offline, resume, resume_offline, train_offline
@@ -243,12 +244,13 @@ def test_a_video_asks_for_the_same_return(inside: Path, monkeypatch: pytest.Monk
     loaded = load_run(train_offline(config(target_return=1.0)).folder)
     asked: list[float | None] = []
 
-    def play(run: Any, make_it: Any, *rest: Any) -> None:
-        asked.append(make_it.args[-1])
-        (make_it.args[1]).mkdir()
-        (make_it.args[1] / "x.mp4").touch()
+    def recorded(run: Any, folder: Path, target_return: float | None) -> gym.Env:
+        asked.append(target_return)
+        folder.mkdir()
+        (folder / "x.mp4").touch()
+        return make_env(run.settings.env, run.settings.env_kwargs, run.recipe(target_return))
 
-    monkeypatch.setattr(video, "_play", play)
+    monkeypatch.setattr(video, "_recorded", recorded)
     monkeypatch.setattr(video.importlib.util, "find_spec", lambda name: True)
     video.record_video(loaded, target_return=0.5)
     assert asked == [0.5] and loaded.recipe(0.5).target_return == 0.5 and loaded.recipe().target_return == 1.0
