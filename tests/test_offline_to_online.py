@@ -20,11 +20,18 @@ from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.agents.training import TrainConfig, resume, train, train_offline
 from rl_larnn.agents.training.initial import load_weights, normalized_as_in
+from rl_larnn.agents.training.run import Run
 from rl_larnn.envs.datasets import load_dataset
 from rl_larnn.errors import UserError
 from tests.offline_cases import RANDOM, TINY, config, weights
 
 ONLINE: dict[str, Any] = {"n_timesteps": 512, "n_envs": 2, "eval_episodes": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def offline(offline_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that learned from data, for all tests that only read it."""
+    return train_offline(config(dataset=RANDOM, run_dir=tmp_path_factory.mktemp("offline") / "run"))
 
 
 def test_an_online_run_begins_where_the_offline_run_ended(inside: Path) -> None:
@@ -45,9 +52,8 @@ def resolved(init: Path) -> Settings:
     return resolve(TrainConfig("CartPole-POMDP", **ONLINE, init=init), initial_run(init))
 
 
-def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> None:
+def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path, offline: Run) -> None:
     """The teacher is the agent that learned from data, also after the run was cut in two."""
-    offline = train_offline(config(dataset=RANDOM))
     run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder))
     resume(run.folder, n_timesteps=1024)
     taught = RecurrentPPO.load(run.folder / "checkpoint" / "model.zip", device="cpu")
@@ -64,9 +70,8 @@ def test_what_was_imitated_is_not_forgotten_unless_asked_for(inside: Path) -> No
     assert "kickstart_coef" not in resolved(online.folder).recipe.arguments
 
 
-def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> None:
+def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path, offline: Run) -> None:
     """Else every seed would act as the run did that the weights are of."""
-    offline = train_offline(config(dataset=RANDOM))
     recipe = load_run_settings(offline.folder).recipe
     env = normalized_as_in(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
     drawn = []
@@ -78,15 +83,13 @@ def test_taking_over_weights_leaves_the_random_numbers_alone(inside: Path) -> No
     torch.testing.assert_close(*drawn, rtol=0, atol=0)
 
 
-def test_the_scale_of_observations_is_kept(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
+def test_the_scale_of_observations_is_kept(inside: Path, offline: Run) -> None:
     with pytest.raises(UserError, match="has its own scale of observations: leave normalize_observations out"):
         train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder, settings={"normalize_observations": False}))
 
 
-def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path) -> None:
+def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path, offline: Run) -> None:
     """Also for runs that begin with a run that began with data, and after a resume."""
-    offline = train_offline(config(dataset=RANDOM))
     run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder))
     resume(run.folder, n_timesteps=1024)
     recipe = load_run_settings(offline.folder).recipe
@@ -104,8 +107,7 @@ def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path) 
     assert loaded.obs_rms.count == before + 1  # type: ignore[attr-defined]
 
 
-def test_agents_of_another_shape_are_refused(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
+def test_agents_of_another_shape_are_refused(inside: Path, offline: Run) -> None:
     with pytest.raises(UserError, match=r"has the memory gru, got lstm: leave --memory out"):
         train(TrainConfig("CartPole-POMDP", "lstm", **ONLINE, init=offline.folder))
     with pytest.raises(UserError, match=r"don't fit this agent: expected \(9,.*\) for actor_memory\S+, got \(8,"):
@@ -119,8 +121,7 @@ def test_agents_of_another_shape_are_refused(inside: Path) -> None:
         train(TrainConfig("CartPole-MDP", **ONLINE, init=offline.folder))
 
 
-def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path) -> None:
-    offline = train_offline(config(dataset=RANDOM))
+def test_weights_are_taken_over_by_a_model_of_ones_own(inside: Path, offline: Run) -> None:
     recipe = load_run_settings(offline.folder).recipe
     env = normalized_as_in(offline.folder, make_environments("CartPole-POMDP-v0", {}, recipe, 1, 0), recipe)
     loaded = RecurrentPPO.load(offline.folder / "model.zip", env=env, device="cpu")
