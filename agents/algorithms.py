@@ -94,6 +94,13 @@ ALGORITHMS: dict[str, Algorithm] = {
 BASELINES = tuple(name for name, algorithm in ALGORITHMS.items() if not algorithm.takes_memory)
 
 
+def method_name(algorithm: str, memory: str | None) -> str:
+    """What runs are compared by: the memory of our own algorithm, else the algorithm, with its memory if it has one."""
+    if memory is None:
+        return algorithm
+    return memory if algorithm == OURS else f"{algorithm}-{memory}"
+
+
 def keyword_parameters(owner: type) -> dict[str, tuple[inspect.Parameter, type]]:
     """The keyword arguments of a class's constructor, through ``**kwargs`` to its bases, each with its class."""
     found: dict[str, tuple[inspect.Parameter, type]] = {}

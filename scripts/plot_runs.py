@@ -14,7 +14,7 @@ from rich.table import Table
 
 from command_line import Parser, script
 from rl_larnn.agents.evaluation.plots import plot_curves
-from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.runs.folder import RESULT, load_settings
 from rl_larnn.agents.runs.results import read_result
 
 
@@ -27,18 +27,18 @@ def parse_arguments() -> argparse.Namespace:
 
 def results_table(folders: list[Path]) -> Table:
     """Per memory: runs, mean and worst return of the final evaluations, how many are solved, when, and how fast."""
-    by_memory = defaultdict(list)
+    by_method = defaultdict(list)
     for folder in folders:
         if (folder / RESULT).exists():
             result = read_result(folder)
-            by_memory[result["memory"] or result["algorithm"]].append(result)
-    table = Table("memory", "runs", "mean return", "worst run", "solved", "median steps to solve", "steps/s (median)")
-    for memory, results in by_memory.items():
+            by_method[load_settings(folder).method].append(result)
+    table = Table("method", "runs", "mean return", "worst run", "solved", "median steps to solve", "steps/s (median)")
+    for method, results in by_method.items():
         returns = [result["mean_return"] for result in results]
         solved = [value for value, r in zip(returns, results, strict=True) if value >= (r["threshold"] or np.inf)]
         steps = [result["solved_at_steps"] for result in results if result["solved_at_steps"]]
         table.add_row(
-            memory,
+            method,
             str(len(results)),
             f"{np.mean(returns):.1f}",
             f"{min(returns):.1f}",

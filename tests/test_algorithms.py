@@ -130,6 +130,14 @@ def test_settings_of_earlier_revisions_are_read() -> None:
         assert Settings.from_json(json.loads(json.dumps(data))) == settings
 
 
+def test_a_method_names_the_algorithm_unless_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALGORITHMS, "mine", ALGORITHMS["recurrent-ppo"])
+    names = {("recurrent-ppo", "gru"): "gru", ("mine", "gru"): "mine-gru", ("ppo", None): "ppo"}
+    for (algorithm, memory), name in names.items():
+        settings = resolve(TrainConfig("CartPole-POMDP", memory, algorithm=algorithm))
+        assert settings.method == name and settings.recipe.memory_options.keys() == {"hidden_size"}
+
+
 class TwoStepA2C(A2C):
     """An algorithm of one's own: A2C that learns from two steps at a time, unless told otherwise."""
 

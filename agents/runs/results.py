@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rl_larnn.agents.algorithms import method_name
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.files import read_json
 
@@ -165,8 +166,8 @@ class OnlineResult(Result):
 
     @property
     def method(self) -> str:
-        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
-        return self.memory or self.algorithm
+        """What runs are compared by."""
+        return method_name(self.algorithm, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)

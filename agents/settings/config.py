@@ -107,7 +107,7 @@ class Settings:
 
     @property
     def method(self) -> str:
-        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
+        """What runs are compared by."""
         return self.recipe.method
 
     def heading(self) -> str:

@@ -123,7 +123,7 @@ def apply_settings(recipe: Recipe, memory: str | None, settings: Mapping[str, An
             expected = describe(groups[group][key])
             raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
         chosen[group][key] = value
-    change = partial(replace, recipe, for_memory={recipe.method: chosen["memory"]})
+    change = partial(replace, recipe, for_memory={memory or recipe.algorithm: chosen["memory"]})
     row = ALGORITHMS[recipe.algorithm]
     return change(
         arguments=row.arguments({**recipe.arguments, **chosen["arguments"]}),

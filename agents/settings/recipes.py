@@ -12,7 +12,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from rl_larnn.agents.algorithms import OURS
+from rl_larnn.agents.algorithms import OURS, method_name
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.memories import DEFAULT_MEMORY
 
@@ -57,13 +57,13 @@ class Recipe:
 
     @property
     def method(self) -> str:
-        """What runs are compared by: the memory or, for an algorithm that takes none, the algorithm."""
-        return self.memory or self.algorithm
+        """What runs are compared by (:func:`rl_larnn.agents.algorithms.method_name`)."""
+        return method_name(self.algorithm, self.memory)
 
     @property
     def memory_options(self) -> Mapping[str, Any]:
         """The options of the memory, once settings are chosen."""
-        return self.for_memory.get(self.method, {})
+        return self.for_memory.get(self.memory or self.algorithm, {})
 
     @property
     def gamma(self) -> float:
