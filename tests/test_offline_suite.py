@@ -111,6 +111,11 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
     assert again == records and "again" not in seen
     with pytest.raises(UserError, match=r"out holds runs of .* with updates=6 \(now 7\); choose another --out"):
         run_suite(suite(replace(RECALL, updates=7)), jobs, out, Options(), lambda running: None)
+    (out / "suite.json").unlink()  # as in folders of earlier revisions
+    longer = suite(replace(RECALL, updates=7))
+    with pytest.raises(UserError, match=r"has 6 updates, not 7; choose another --out"):
+        run_suite(longer, jobs_of(longer, ["gru"], [0]), out, Options(), lambda running: None)
+    assert not (out / "suite.json").exists()
     page = write_dataset_page(out, records, [RECALL], "A page", "python scripts/run_offline_suite.py")
     assert (out / "scores.png").stat().st_size > 5000
     assert all(words in page.read_text() for words in (RECALL.id, "`gru`", "`bc-best-10%`", "## Recall", "updates/s"))

@@ -54,6 +54,8 @@ def run_suite(
     """
     kind = suite.tasks[0].record
     with _exclusive(out):
+        for job in jobs:
+            job.task.check(job.run(out))
         _keep_definition(suite, out)
         missing = [job for job in jobs if not job.finished(out)]
         try:

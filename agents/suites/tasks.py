@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rl_larnn.agents.behaviours import CollectConfig
-from rl_larnn.agents.offline.config import OfflineConfig
+from rl_larnn.agents.offline.config import OfflineConfig, load_offline_settings
+from rl_larnn.agents.runs.folder import CONFIG
 from rl_larnn.agents.runs.logs import CLOCK as STEPS
 from rl_larnn.agents.runs.logs import steps_logged
 from rl_larnn.agents.runs.results import score
@@ -18,6 +19,7 @@ from rl_larnn.agents.suites.methods import BASELINES, CLONING, CONTROL, methods
 from rl_larnn.agents.suites.records import DatasetRecord, RunRecord
 from rl_larnn.agents.training import TrainConfig, resume, resume_offline, train, train_offline
 from rl_larnn.agents.training.offline import CLOCK as UPDATES
+from rl_larnn.errors import UserError
 
 
 class Task(ABC):
@@ -60,6 +62,10 @@ class Task(ABC):
     @abstractmethod
     def resume(self, run: Path) -> None:
         """Continue from the checkpoint in a run folder."""
+
+    def check(self, run: Path) -> None:
+        """:raises UserError: if a run folder, of an earlier revision without ``suite.json``, has another length."""
+        return
 
     @abstractmethod
     def measures(self, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +168,10 @@ class DatasetTask(Task):
 
     def resume(self, run: Path) -> None:
         resume_offline(run)
+
+    def check(self, run: Path) -> None:
+        if (run / CONFIG).exists() and (updates := load_offline_settings(run).plan.updates) != self.updates:
+            raise UserError(f"{run} has {updates} updates, not {self.updates}; choose another --out")
 
     def measures(self, result: Mapping[str, Any]) -> dict[str, Any]:
         return {
