@@ -61,6 +61,14 @@ ROOMS: dict[str, set[str]] = {
     "": {"recurrent_ppo", "components", "evaluation", "certificate"},  # agents/__init__.py: the public names
 }
 
+#: The same for the folders of envs; the modules at its root are free.
+ENVS: dict[str, set[str]] = {
+    "wrappers": set(),
+    "bounds": {"wrappers"},
+    "tasks": {"bounds", "wrappers"},
+    "datasets": {"tasks", "wrappers"},
+}
+
 #: What importing the algorithm must not import.
 NOT_FOR_LEARNING = (
     "rl_larnn.envs",
@@ -90,6 +98,12 @@ def part_of(module: str) -> str:
     if module.split(".")[0] == "scripts":
         return "scripts"
     return module.split(".")[1] if "." in module else ""
+
+
+def folder_of_envs(module: str) -> str:
+    """The key of :data:`ENVS` for a module of envs; empty for one at the root."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in ENVS else ""
 
 
 def room_of(module: str) -> str:
@@ -125,6 +139,10 @@ def breaches(path: Path, source: str) -> list[str]:
         if name.startswith("rl_larnn.agents.") and part == "agents":
             room, other = room_of(module_name(path)), room_of(name)
             if other and other != room and other not in ROOMS[room]:
+                found.append(f"imports {name}")
+        if name.startswith("rl_larnn.envs.") and part == "envs":
+            own, other = folder_of_envs(module_name(path)), folder_of_envs(name)
+            if own and other and other != own and other not in ENVS[own]:
                 found.append(f"imports {name}")
         if top in ("agents", "envs", "memories"):
             found.append(f"imports {top} without rl_larnn before it")
@@ -179,6 +197,8 @@ def test_imports_point_downwards(folder: str) -> None:
         ("agents/settings/config.py", "from rl_larnn.agents.runs.folder import CONFIG"),
         ("agents/components/checks.py", "def late():\n    from rl_larnn.agents.recurrent_ppo import RecurrentPPO"),
         ("agents/evaluation/load.py", "import rl_larnn.agents.certificate"),
+        ("envs/bounds/floor.py", "from rl_larnn.envs.tasks.cards import CARDS"),
+        ("envs/wrappers/cues.py", "import rl_larnn.envs.datasets"),
     ],
 )
 def test_each_rule_can_be_broken(path: str, line: str) -> None:
