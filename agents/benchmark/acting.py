@@ -6,15 +6,14 @@ Letters: B batch rows, H hidden, N tokens read so far.
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from rl_larnn.agents.benchmark.scans import UNITS
+from rl_larnn.agents.benchmark.timing import take_turns
 from rl_larnn.agents.benchmark.training import WITH_DEEP_AAREN
 from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.memories import build_memory
@@ -24,10 +23,11 @@ from rl_larnn.state import leaves
 TRANSFORMER = "Transformer, keys and values kept"
 WINDOWED = "Transformer, window of 20 read anew"
 HEADS = 4
-TRIALS = 200  # steps timed at each place
+TRIALS = 200  # steps timed at each place, fewer where that would take too long
 
 
-class Cost(NamedTuple):
+@dataclass(frozen=True)
+class Cost:
     """Cost of one step at some place of a stream."""
 
     seconds: float  # median of one step
@@ -69,50 +69,33 @@ class CachedTransformer(nn.Module):
         return x + self.feed_forward(x)
 
 
-def _medians(steps: dict[int, Callable[[int], object]], seconds: float = 10.0) -> dict[int, float]:
-    """Median seconds of each step, taken in turns; fewer than :data:`TRIALS` where that would take too long."""
-    taken: dict[int, list[float]] = {place: [] for place in steps}
-    began = time.perf_counter()
-    for trial in range(TRIALS):
-        for place, step in steps.items():
-            begin = time.perf_counter()
-            step(trial)
-            taken[place].append(time.perf_counter() - begin)
-        if time.perf_counter() - began > seconds:
-            break
-    return {place: statistics.median(times) for place, times in taken.items()}
+def _costs(steps: Mapping[int, Callable[[], object]], sizes: Mapping[int, int]) -> dict[int, Cost]:
+    """Costs from a step and the bytes of the state at each place."""
+    times = take_turns(steps, TRIALS, warm_up=0, limit=10.0)
+    return {place: Cost(times[place].median, sizes[place]) for place in steps}
 
 
 @torch.no_grad()
 def _memory_costs(memory: Memory, rows: int, places: Sequence[int]) -> dict[int, Cost]:
     """Read a stream up to each place, then time a step from there, as it is taken when acting: a scan of length one."""
     state, starts = memory.initial_state(rows), torch.zeros(1, rows, dtype=torch.bool)
-    xs, read, states = torch.randn(64, 1, rows, UNITS), 0, {}
+    xs, read, steps, sizes = itertools.cycle(torch.randn(64, 1, rows, UNITS)), 0, {}, {}
     for place in sorted(places):
-        while read < place:
-            state = memory.scan(xs[read % 64], state, starts)[1]
-            read += 1
-        states[place] = state
-
-    def step(place: int) -> Callable[[int], object]:
-        return lambda trial: memory.scan(xs[trial % 64], states[place], starts)
-
-    sizes = {place: sum(leaf.numel() * leaf.element_size() for leaf in leaves(states[place])) for place in places}
-    medians = _medians({place: step(place) for place in places})
-    return {place: Cost(medians[place], sizes[place]) for place in places}
+        for _ in range(place - read):
+            state = memory.scan(next(xs), state, starts)[1]
+        read = place
+        steps[place] = lambda state=state: memory.scan(next(xs), state, starts)
+        sizes[place] = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
+    return _costs(steps, sizes)
 
 
 @torch.no_grad()
 def _transformer_costs(rows: int, places: Sequence[int]) -> dict[int, Cost]:
     """The cache is filled with random tokens up to each place: what a step costs does not depend on their values."""
-    transformer, xs = CachedTransformer(rows, max(places) + 1), torch.randn(64, rows, UNITS)
-
-    def step(place: int) -> Callable[[int], object]:
-        return lambda trial: transformer.step(xs[trial % 64], place)
-
-    medians = _medians({place: step(place) for place in places})
+    transformer, xs = CachedTransformer(rows, max(places) + 1), itertools.cycle(torch.randn(64, rows, UNITS))
     token = 2 * rows * UNITS * transformer.cache.element_size()
-    return {place: Cost(medians[place], token * place) for place in places}
+    steps = {place: lambda place=place: transformer.step(next(xs), place) for place in places}
+    return _costs(steps, {place: token * place for place in places})
 
 
 def measure_steps(rows: int, places: Sequence[int], bar: Bar) -> dict[str, dict[int, Cost]]:

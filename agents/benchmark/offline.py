@@ -5,7 +5,6 @@ The data are random, with Hopper's shapes; an update costs the same on any.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -73,8 +72,5 @@ def measure_updates(rounds: int, device: str, bar: Bar, repeat_for: float = 0.5)
     """Seconds of one update: drawing the batch, forward, backward, one step of the optimiser."""
     dataset = random_dataset()
     learners = {name: learner(memory, options, dataset, device) for name, (memory, options) in _OPTIONS.items()}
-
-    def turn(own: OfflineLearner) -> Callable[[], object]:
-        return lambda: own.update()["train/loss"].item()
-
-    return take_turns({name: turn(own) for name, own in learners.items()}, rounds, 3, repeat_for, bar)
+    turns = {name: lambda own=own: own.update()["train/loss"].item() for name, own in learners.items()}
+    return take_turns(turns, rounds, 3, repeat_for, bar)

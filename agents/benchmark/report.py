@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 
 #: Methods that have another name in suites.
 _NAMES_IN_SUITES = {PPO_NAME: "ppo", CONTRIB: "contrib-lstm", WINDOWED: "transformer"}
+
+#: The function that makes the table of each part but ``steps``, which has a table for each batch size.
+_TABLES: dict[str, Callable[[Any], tables.Table]] = {
+    "training": partial(tables.speed_table, "Training"),
+    "collecting": partial(tables.speed_table, "Collecting alone"),
+    "scans": tables.scan_table,
+    "growth": tables.growth_table,
+    "larnn": tables.larnn_table,
+    "windows": tables.window_table,
+    "offline": tables.offline_table,
+}
 
 
 @dataclass
@@ -57,22 +69,12 @@ class Report:
 
     def as_data(self) -> dict[str, Any]:
         """Everything, for JSON: seconds, per step where steps are counted."""
-        return {"machine": self.machine(), **{part: _plain(getattr(self, part)) for part in PARTS}}
+        data = asdict(self)
+        return {"machine": self.machine(), **{part: data[part] for part in PARTS}}
 
     def tables(self) -> list[tables.Table]:
         """One table for each part that was measured, and for each batch size of acting."""
-        speeds = {"Training": self.training, "Collecting alone": self.collecting}
-        found = [tables.speed_table(what, times) for what, times in speeds.items() if times]
-        if self.scans:
-            found.append(tables.scan_table(self.scans))
-        if self.growth:
-            found.append(tables.growth_table(self.growth))
-        if self.larnn:
-            found.append(tables.larnn_table(self.larnn))
-        if self.windows:
-            found.append(tables.window_table(self.windows))
-        if self.offline:
-            found.append(tables.offline_table(self.offline))
+        found = [table(part) for name, table in _TABLES.items() if (part := getattr(self, name))]
         return found + [tables.acting_table(batch, costs) for batch, costs in self.steps.items()]
 
     def markdown(self, command: str) -> str:
@@ -111,20 +113,12 @@ class Report:
 PARTS = tuple(part.name for part in fields(Report) if part.name != "device")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Times):
-        return list(value.seconds)
-    if isinstance(value, Cost):
-        return value._asdict()
-    return {str(key): _plain(part) for key, part in value.items()}
-
-
 def _draw_speeds(axes: Axes, training: Mapping[str, Times], looks: Mapping[str, dict[str, Any]]) -> None:
     """Draw a bar for each method, the slowest at the bottom, with the slowest and the fastest round."""
     names = sorted(training, key=lambda name: -training[name].median)
     medians = [1 / training[name].median for name in names]
     axes.barh([_short(name) for name in names], medians, color=[looks[name]["color"] for name in names])
-    spread = [[median - 1 / max(training[name].seconds), 1 / min(training[name].seconds) - median]
+    spread = [[median - 1 / max(training[name]), 1 / min(training[name]) - median]
               for name, median in zip(names, medians, strict=True)]  # fmt: skip
     axes.errorbar(medians, range(len(names)), xerr=np.array(spread).T, fmt="none", ecolor="0.2", linewidth=1)
     axes.set_xlabel("environment steps/s when training; median, slowest and fastest round")

@@ -125,6 +125,6 @@ def measure_windows(rounds: int, device: str, bar: Bar) -> dict[str, dict[str, T
 
 def measure_average(rounds: int, device: str, bar: Bar) -> dict[int, dict[str, Times]]:
     """Seconds of Aaren's average alone for lengths up to 16,384."""
-    turns = {str(steps): average(steps, device) for steps in (1024, 4096, 16384)}
+    turns = {steps: average(steps, device) for steps in (1024, 4096, 16384)}
     times = take_turns(turns, rounds, repeat_for=0.1, bar=bar, label="Aaren's average, T = ")
-    return {int(steps): {"seconds": taken} for steps, taken in times.items()}
+    return {steps: {"seconds": taken} for steps, taken in times.items()}

@@ -7,6 +7,7 @@ memory of 64 units in front of the two layers of 64 that PPO has, for the actor 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,26 +58,17 @@ def agents(env_id: str, n_envs: int, memories: Sequence[str], device: str) -> di
 
 def measure_training(methods: dict[str, OnPolicyAlgorithm], rounds: int, bar: Bar) -> dict[str, Times]:
     """Seconds per environment step of one rollout and the training on it, for each round."""
-    steps = {name: N_STEPS * agent.n_envs for name, agent in methods.items()}
-
-    def turn(agent: OnPolicyAlgorithm, amount: int) -> Callable[[], object]:
-        return lambda: agent.learn(amount, reset_num_timesteps=False, log_interval=10**9)
-
-    times = take_turns({name: turn(agent, steps[name]) for name, agent in methods.items()}, rounds, bar=bar)
-    return {name: Times(tuple(second / steps[name] for second in times[name].seconds)) for name in times}
+    steps = _steps_of_a_rollout(methods)
+    learn = {
+        name: partial(agent.learn, steps, reset_num_timesteps=False, log_interval=10**9)
+        for name, agent in methods.items()
+    }
+    return take_turns(learn, rounds, bar=bar, count=steps)
 
 
 def measure_collecting(methods: dict[str, OnPolicyAlgorithm], rounds: int, bar: Bar) -> dict[str, Times]:
     """Seconds per environment step of collecting alone; ``environment`` steps with given actions."""
-
-    def collect(agent: OnPolicyAlgorithm) -> Callable[[], object]:
-        callback = agent._init_callback(None)
-        env = agent.get_env()
-        assert env is not None
-        return lambda: agent.collect_rollouts(env, callback, agent.rollout_buffer, N_STEPS)
-
-    some = next(iter(methods.values()))
-    env = some.get_env()
+    env = next(iter(methods.values())).env
     assert env is not None
     actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
 
@@ -84,7 +76,13 @@ def measure_collecting(methods: dict[str, OnPolicyAlgorithm], rounds: int, bar: 
         for _ in range(N_STEPS):
             env.step(actions)
 
-    turns = {"environment": only_step, **{name: collect(agent) for name, agent in methods.items()}}
-    amount = N_STEPS * some.n_envs
-    times = take_turns(turns, rounds, bar=bar)
-    return {name: Times(tuple(second / amount for second in times[name].seconds)) for name in times}
+    turns: dict[str, Callable[[], object]] = {"environment": only_step}
+    for name, agent in methods.items():
+        own, callback = agent.env, agent._init_callback(None)
+        assert own is not None
+        turns[name] = partial(agent.collect_rollouts, own, callback, agent.rollout_buffer, N_STEPS)
+    return take_turns(turns, rounds, bar=bar, count=_steps_of_a_rollout(methods))
+
+
+def _steps_of_a_rollout(methods: dict[str, OnPolicyAlgorithm]) -> int:
+    return N_STEPS * next(iter(methods.values())).n_envs

@@ -103,7 +103,7 @@ def _new_figure() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _draw_band(axes: Axes, x: ArrayLike, seeds: Iterable[ArrayLike], look: dict, **more: Any) -> None:
+def _draw_band(axes: Axes, x: ArrayLike, seeds: Iterable[Any], look: dict, **more: Any) -> None:
     """Draw the mean over seeds, and a band from the worst to the best; ``seeds`` has their values for each ``x``."""
     means, low, high = zip(*((np.mean(values), np.min(values), np.max(values)) for values in seeds), strict=True)
     axes.plot(x, means, **more, **look)
