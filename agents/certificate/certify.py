@@ -12,7 +12,7 @@ import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import PolicyPredictor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 
 from rl_larnn.agents.certificate.certificate import Certificate, Interval, MemoryFinding, Plan, References
 from rl_larnn.agents.certificate.evaluator import Evaluator, OnProgress, choose_episodes, choose_search_steps
@@ -79,24 +79,19 @@ def certify(
             _check_spaces(model, opened)
             known = find_references(opened, env_id, ceiling)
             evaluator = Evaluator(opened, seed, deterministic, budget_s, on_progress)
-            return _certify(model, evaluator, known, budget_s, episodes, search_steps)
+            return _certify(model, evaluator, known, episodes, search_steps)
     finally:
         restore_generators(generators)
 
 
 def _certify(
-    model: PolicyPredictor,
-    evaluator: Evaluator,
-    known: References,
-    budget_s: float,
-    episodes: int | None,
-    search_steps: int | None,
+    model: PolicyPredictor, evaluator: Evaluator, known: References, episodes: int | None, search_steps: int | None
 ) -> Certificate:
     n_envs, costs = evaluator.env.num_envs, None
     if episodes is None or search_steps is None:
         evaluator.announce("measuring the cost of a step")
         costs = evaluator.measure_costs(model)
-        episodes = choose_episodes(costs, budget_s, n_envs) if episodes is None else episodes
+        episodes = episodes or choose_episodes(costs, evaluator.budget_s, n_envs)
     evaluator.episodes = -(-episodes // n_envs) * n_envs
     evaluator.announce("the agent as it is")
     intact = evaluator.evaluate(model)
@@ -108,9 +103,9 @@ def _certify(
         memory = MemoryFinding("no", NO_MEMORY, Interval.of(intact.returns))
     if search_steps is None:
         assert costs is not None
-        search_steps = choose_search_steps(costs, 0.8 * budget_s - evaluator.elapsed_s, n_envs, evaluator.episodes)
-    plan = Plan(evaluator.episodes, search_steps)
-    methods = Comparison(model, evaluator, plan, rows, known).run(intact.returns, random, has_memory)
+        left_s = 0.8 * evaluator.budget_s - evaluator.elapsed_s
+        search_steps = choose_search_steps(costs, left_s, n_envs, evaluator.episodes)
+    methods = Comparison(model, evaluator, search_steps, rows, known).run(intact.returns, random, has_memory)
     environment = environment_verdict(methods, random, known)
     return Certificate(
         known,
@@ -118,7 +113,7 @@ def _certify(
         environment,
         memory,
         find_gain(environment, memory.intact, known),
-        plan,
+        Plan(evaluator.episodes, search_steps),
         evaluator.seed,
         n_envs,
         evaluator.deterministic,
@@ -154,18 +149,16 @@ def _opened(env: EnvironmentSource) -> Iterator[VecEnv]:
 def fixed_normalization(env: VecEnv) -> Iterator[None]:
     """Stop every normalisation around the environments from learning, with rewards unscaled; restored afterwards."""
     layers: list[VecNormalize] = []
-    layer = env
-    while isinstance(layer, VecEnvWrapper):
-        layers += [layer] if isinstance(layer, VecNormalize) else []
-        layer = layer.venv
-    before = [(item.training, item.norm_reward) for item in layers]
-    for item in layers:
-        item.training = item.norm_reward = False
+    while layer := unwrap_vec_normalize(layers[-1].venv if layers else env):
+        layers.append(layer)
+    before = [(layer.training, layer.norm_reward) for layer in layers]
+    for layer in layers:
+        layer.training = layer.norm_reward = False
     try:
         yield
     finally:
-        for item, (training, norm_reward) in zip(layers, before, strict=True):
-            item.training, item.norm_reward = training, norm_reward
+        for layer, (training, norm_reward) in zip(layers, before, strict=True):
+            layer.training, layer.norm_reward = training, norm_reward
 
 
 def _check_spaces(model: PolicyPredictor, env: VecEnv) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
@@ -41,8 +41,7 @@ _SCORES, _SELECTION, _COSTS, _TRAINING = range(4)
 OnProgress = Callable[[float, str], None]
 
 
-@dataclass(frozen=True)
-class Episodes:
+class Episodes(NamedTuple):
     """Episodes of one agent.
 
     :param returns: ``(E,)`` undiscounted, unscaled
@@ -65,8 +64,8 @@ def play(agent: PolicyPredictor, env: VecEnv, episodes: int, seed: int, determin
     """
     assert episodes % env.num_envs == 0
     batches = [_play_batch(agent, env, seed + first, deterministic) for first in range(0, episodes, env.num_envs)]
-    returns, lengths = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("returns", "lengths"))
-    return Episodes(returns, lengths, sum(batch.steps for batch in batches))
+    returns, lengths, steps = zip(*batches, strict=True)
+    return Episodes(np.concatenate(returns), np.concatenate(lengths), sum(steps))
 
 
 def _play_batch(agent: PolicyPredictor, env: VecEnv, seed: int, deterministic: bool) -> Episodes:
@@ -142,7 +141,7 @@ class Evaluator:
     ) -> None:
         self.env, self.seed, self.deterministic = env, seed, deterministic
         self.episodes = env.num_envs
-        self._budget_s, self._on_progress, self._started = budget_s, on_progress, time.perf_counter()
+        self.budget_s, self._on_progress, self._started = budget_s, on_progress, time.perf_counter()
 
     @property
     def elapsed_s(self) -> float:
@@ -152,7 +151,7 @@ class Evaluator:
     def announce(self, what: str) -> None:
         """Report what comes next."""
         if self._on_progress is not None:
-            self._on_progress(min(0.99, self.elapsed_s / self._budget_s), what)
+            self._on_progress(min(0.99, self.elapsed_s / self.budget_s), what)
 
     def evaluate(self, agent: PolicyPredictor) -> Episodes:
         """The episodes behind every score."""
@@ -173,8 +172,10 @@ class Evaluator:
 
     def measure_costs(self, agent: PolicyPredictor) -> Costs:
         """From one batch of episodes of the agent, one of random actions and one rollout of PPO."""
-        played, agent_s = self._timed(agent)
-        random, _ = self._timed(RandomPolicy(self.env.action_space, self._derived(_COSTS)))
+        started = time.perf_counter()
+        played = self._play(agent, self.env.num_envs, _COSTS)
+        agent_s = (time.perf_counter() - started) / played.steps
+        random = self._play(RandomPolicy(self.env.action_space, self._derived(_COSTS)), self.env.num_envs, _COSTS)
         window_s = agent_s + self._predict_s(agent, COPIES) - self._predict_s(agent, 1)
         # Where agents are poor, episodes may be short; those of a better method last until the time limit.
         spec = self.env.get_attr("spec")[0]
@@ -194,11 +195,6 @@ class Evaluator:
         train_ppo(self.env, frames, 2 * ROLLOUT, seed, callback=on_step)
         half = len(times) // 2
         return (times[-1] - times[half - 1]) / (half * self.env.num_envs)
-
-    def _timed(self, agent: PolicyPredictor) -> tuple[Episodes, float]:
-        started = time.perf_counter()
-        played = self._play(agent, self.env.num_envs, _COSTS)
-        return played, (time.perf_counter() - started) / played.steps
 
     def _predict_s(self, agent: PolicyPredictor, copies: int, calls: int = 20) -> float:
         """Seconds of one call for so many copies of a batch."""

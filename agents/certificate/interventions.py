@@ -5,12 +5,13 @@ Time t counts the steps of an episode from 0. The *intact* memory before step t 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from stable_baselines3.common.type_aliases import PolicyPredictor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from rl_larnn.agents.certificate.policies import Predictor
 
@@ -20,14 +21,12 @@ COPIES = 16
 
 def repeat_rows(observation: Any, times: int) -> Any:
     """The batch of observations, as a whole, ``times`` times over: ``(B, ...)`` to ``(times * B, ...)``."""
-    if isinstance(observation, dict):
-        return {key: repeat_rows(part, times) for key, part in observation.items()}
-    return np.concatenate([np.asarray(observation)] * times)
+    return tree_map(lambda part: np.concatenate([part] * times), observation)
 
 
 @dataclass(frozen=True)
 class StateRows:
-    """How to reach the rows of a model's recurrent state.
+    """How to reach the rows of a model's recurrent state: arrays, in any nesting of tuples and lists.
 
     :param axes: for each array of the state the axis that counts the environments
     """
@@ -40,76 +39,41 @@ class StateRows:
 
         :param observation: a batch of B observations
         """
-        rows = len(next(iter(observation.values())) if isinstance(observation, dict) else observation)
+        rows = len(tree_leaves(observation)[0])
         states = [
             model.predict(repeat_rows(observation, times), None, np.ones(times * rows, bool), True)[1]
             for times in (1, 2)
         ]
-        try:
-            pairs = list(zip(_arrays(states[0]), _arrays(states[1]), strict=True))
-        except (TypeError, ValueError):
+        one, two = ([np.shape(array) for array in tree_leaves(state)] for state in states)
+        if not one or len(one) != len(two):
             return None
         axes = [
-            [axis for axis, sizes in enumerate(zip(one.shape, two.shape, strict=False)) if sizes == (rows, 2 * rows)]
-            for one, two in pairs
+            [axis for axis, sizes in enumerate(zip(*shapes, strict=False)) if sizes == (rows, 2 * rows)]
+            for shapes in zip(one, two, strict=True)
         ]
-        return cls(tuple(found[0] for found in axes)) if axes and all(len(found) == 1 for found in axes) else None
+        return cls(tuple(found[0] for found in axes)) if all(len(found) == 1 for found in axes) else None
 
     def choose(self, mask: np.ndarray, first: Any, second: Any) -> Any:
         """The rows of ``first`` where ``mask`` (B,) is true, of ``second`` elsewhere."""
 
-        def pick(one: np.ndarray, two: np.ndarray, axis: int) -> np.ndarray:
-            return np.where(mask.reshape([-1 if place == axis else 1 for place in range(one.ndim)]), one, two)
+        def pick(axis: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+            return np.where(np.expand_dims(mask, [other for other in range(one.ndim) if other != axis]), one, two)
 
         return self._map(pick, first, second)
 
     def take(self, state: Any, rows: np.ndarray) -> Any:
         """The rows with these numbers, which may repeat."""
-        return self._map(lambda array, _, axis: np.take(array, rows, axis), state, state)
+        return self._map(lambda axis, array: np.take(array, rows, axis), state)
 
     def flat(self, state: Any) -> np.ndarray:
         """One matrix (B, D), float32: all that each row holds."""
-        parts = [
-            np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
-            for array, axis in zip(_arrays(state), self.axes, strict=True)
-        ]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        first = [np.moveaxis(array, axis, 0) for axis, array in zip(self.axes, tree_leaves(state), strict=True)]
+        return np.concatenate([array.reshape(len(array), -1) for array in first], axis=1).astype(np.float32)
 
-    def _map(self, function: Callable[..., np.ndarray], state: Any, other: Any) -> Any:
-        groups = zip(_arrays(state), _arrays(other), self.axes, strict=True)
-        return _replaced(state, [function(*group) for group in groups])
-
-
-def _arrays(state: Any) -> list[np.ndarray]:
-    """The arrays of a state, which may be one or any nesting of tuples and lists of them.
-
-    :raises TypeError: for anything else
-    """
-    if isinstance(state, np.ndarray):
-        return [state]
-    if isinstance(state, tuple | list):
-        return [array for part in state for array in _arrays(part)]
-    raise TypeError(f"expected a state of arrays, got {type(state).__name__}")
-
-
-def _replaced(state: Any, replacements: Sequence[np.ndarray]) -> Any:
-    """A state of the same nesting, made of other arrays."""
-    left = iter(replacements)
-
-    def build(part: Any) -> Any:
-        if isinstance(part, np.ndarray):
-            return next(left)
-        parts = [build(item) for item in part]
-        return type(part)(*parts) if hasattr(part, "_fields") else type(part)(parts)
-
-    return build(state)
-
-
-class WindowState(NamedTuple):
-    """What a :class:`Window` carries: the states of all copies (copy after copy), and t of each row ``(B,)``."""
-
-    inner: Any
-    time: np.ndarray
+    def _map(self, function: Callable[..., np.ndarray], *states: Any) -> Any:
+        arrays, nesting = tree_flatten(states[0])
+        others = [tree_leaves(state) for state in states[1:]]
+        return tree_unflatten([function(*group) for group in zip(self.axes, arrays, *others, strict=True)], nesting)
 
 
 class Window(Predictor):
@@ -130,14 +94,14 @@ class Window(Predictor):
 
     def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
         rows = len(starts)
-        time = np.zeros(rows, int) if state is None else np.where(starts, 0, state.time + 1)
+        time = np.zeros(rows, int) if state is None else np.where(starts, 0, state[1] + 1)
         phases = np.arange(self.copies)[:, None] * self.spacing
         resets = (time == 0) | ((time - phases) % self.size == 0)  # (copies, B)
-        shown, inner = repeat_rows(observation, self.copies), None if state is None else state.inner
+        shown, inner = repeat_rows(observation, self.copies), None if state is None else state[0]
         actions, inner = self.model.predict(shown, inner, resets.reshape(-1), deterministic)
         oldest = (time // self.spacing + 1) % self.copies
         actions = actions.reshape(self.copies, rows, *actions.shape[1:])[oldest, np.arange(rows)]
-        return actions, WindowState(inner, time)
+        return actions, (inner, time)
 
 
 def rolling_window(model: PolicyPredictor, size: int) -> Window:

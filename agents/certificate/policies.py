@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from torch.utils._pytree import tree_map
 
 from rl_larnn.errors import UserError
+
+#: A policy without state: from inputs (B, I), and whether to take the likeliest actions, to actions (B, ...).
+FlatPolicy = Callable[[np.ndarray, bool], np.ndarray]
 
 
 def flatten(space: spaces.Space, observation: Any) -> np.ndarray:
@@ -42,17 +45,6 @@ def flatten(space: spaces.Space, observation: Any) -> np.ndarray:
     )
 
 
-def flat_width(space: spaces.Space) -> int:
-    """I, the numbers that :func:`flatten` makes of one observation."""
-    return flatten(space, _batch_of_one(space.sample())).shape[1]
-
-
-def _batch_of_one(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {key: part[None] for key, part in observation.items()}
-    return np.asarray(observation)[None]
-
-
 class Frames:
     """The last F observations of each row side by side, the newest last; zeros where an episode is younger.
 
@@ -60,7 +52,12 @@ class Frames:
     """
 
     def __init__(self, space: spaces.Space, count: int) -> None:
-        self.space, self.count = space, count
+        self.space, self.count, self.width = space, count, count * spaces.flatdim(space)
+
+    def inputs(self, observation: Any, frames: np.ndarray | None, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For :class:`VectorPolicy`, whose state the frames are."""
+        shown = self.advance(frames, observation, starts)
+        return shown, shown
 
     def advance(self, frames: np.ndarray | None, observation: Any, starts: np.ndarray) -> np.ndarray:
         """The frames (B, F * I) after one more observation.
@@ -69,10 +66,8 @@ class Frames:
         :param starts: (B,), true where the observation opens an episode
         """
         newest = flatten(self.space, observation)
-        width = newest.shape[1]
-        if frames is None:
-            frames = np.zeros((len(newest), self.count * width), np.float32)
-        kept = np.where(starts[:, None], np.float32(0), frames[:, width:])
+        before = np.zeros((len(newest), self.width), np.float32) if frames is None else frames
+        kept = np.where(starts[:, None], np.float32(0), before[:, newest.shape[1] :])
         return np.concatenate([kept, newest], axis=1)
 
 
@@ -80,10 +75,9 @@ class FlatFrames(VecEnvWrapper):
     """Environments that show their last few observations as one vector, for a learner without memory."""
 
     def __init__(self, env: VecEnv, frames: Frames) -> None:
-        width = frames.count * flat_width(env.observation_space)
-        super().__init__(env, spaces.Box(-np.inf, np.inf, (width,), np.float32))
+        super().__init__(env, spaces.Box(-np.inf, np.inf, (frames.width,), np.float32))
         self.frames = frames
-        self._last: np.ndarray | None = None
+        self._last: Any = None
 
     def reset(self) -> np.ndarray:
         """See :class:`VecEnv`."""
@@ -93,12 +87,12 @@ class FlatFrames(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """See :class:`VecEnv`."""
         observation, rewards, dones, infos = self.venv.step_wait()
-        assert self._last is not None
         for index in np.flatnonzero(dones):
             last = infos[index].get("terminal_observation")
             if last is not None:
                 # PPO reads the value of a truncated episode's last step from it: the same frames, without a reset.
-                shown = self.frames.advance(self._last[index : index + 1], _batch_of_one(last), np.zeros(1, bool))[0]
+                row = tree_map(lambda part: np.asarray(part)[None], last)
+                shown = self.frames.advance(self._last[index : index + 1], row, np.zeros(1, bool))[0]
                 infos[index] = {**infos[index], "terminal_observation": shown}
         self._last = self.frames.advance(self._last, observation, dones)
         return self._last, rewards, dones, infos
@@ -118,13 +112,6 @@ class Predictor(ABC):
     def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]: ...
 
 
-class FlatPolicy(Protocol):
-    """A policy of flat vectors, without state."""
-
-    def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Actions (B, ...) for inputs (B, I)."""
-
-
 class RandomPolicy(Predictor):
     """Acts uniformly at random."""
 
@@ -136,33 +123,16 @@ class RandomPolicy(Predictor):
         return np.stack([self.space.sample() for _ in starts]), None
 
 
-class FramePolicy(Predictor):
-    """A flat policy of the last few observations. With one frame it has no memory, and carries no state.
+class VectorPolicy(Predictor):
+    """Acts by a flat policy.
 
+    :param inputs: from an observation, the state and the starts to the inputs (B, I) and the next state
     :param sampled: whether it samples its actions, which can be the better way to act without memory
     """
 
-    def __init__(self, policy: FlatPolicy, frames: Frames, sampled: bool) -> None:
-        self.policy, self.frames, self.sampled = policy, frames, sampled
+    def __init__(self, policy: FlatPolicy, inputs: Callable[..., tuple[np.ndarray, Any]], sampled: bool) -> None:
+        self.policy, self.inputs, self.sampled = policy, inputs, sampled
 
     def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        shown = self.frames.advance(state, observation, starts)
-        return self.policy.act(shown, not self.sampled), shown if self.frames.count > 1 else None
-
-
-#: The inputs (B, I) of a student, for an observation and the teacher's state after it.
-StudentInputs = Callable[[Any, Any], np.ndarray]
-
-
-class MemoryConditionedStudent(Predictor):
-    """A student of the present observation and of its teacher's memory.
-
-    :param teacher: the model that remembers
-    """
-
-    def __init__(self, policy: FlatPolicy, teacher: PolicyPredictor, inputs: StudentInputs, sampled: bool) -> None:
-        self.policy, self.teacher, self.inputs, self.sampled = policy, teacher, inputs, sampled
-
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        _, after = self.teacher.predict(observation, state, starts, True)
-        return self.policy.act(self.inputs(observation, after), not self.sampled), after
+        inputs, state = self.inputs(observation, state, starts)
+        return self.policy(inputs, not self.sampled), state

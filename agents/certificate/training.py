@@ -1,8 +1,8 @@
 """Training the baselines: networks of two tanh layers of 64, by PPO or by imitation.
 
 A student imitates an agent: from the present observation alone, or from the agent's memory too. If the first does as
-well as the agent, its memory was not needed. If only the second does, the first lacked the memory: network, data and
-training are the same. If neither does, imitation has failed and says nothing.
+well as the agent, its memory was not needed. If only the second does, the first lacked the memory. If neither does,
+imitation has failed and says nothing.
 
 Source: Ross, Gordon and Bagnell, A Reduction of Imitation Learning ... to No-Regret Online Learning, 2011 (DAgger):
 the student acts, and is corrected by the agent, which reads the same episode.
@@ -10,6 +10,7 @@ the student acts, and is corrected by the agent, which reads the same episode.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.common.type_aliases import MaybeCallback, PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rl_larnn.agents.certificate.policies import FlatFrames, Frames, StudentInputs
+from rl_larnn.agents.certificate.policies import FlatFrames, FlatPolicy, Frames
 from rl_larnn.errors import UserError
 from rl_larnn.optimizer import Adam
 
@@ -40,26 +42,10 @@ BATCH = 256
 UPDATES, LAST_UPDATES = 100, 500
 
 
-class NormalizedPPO:
-    """A PPO agent together with the normalisation that it was trained with."""
-
-    def __init__(self, model: PPO, env: VecNormalize) -> None:
-        self.model, self.env = model, env
-
-    def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """See :class:`rl_larnn.agents.certificate.policies.FlatPolicy`."""
-        return self.model.predict(self.env.normalize_obs(inputs), deterministic=deterministic)[0]
-
-
 def train_ppo(
-    env: VecEnv,
-    frames: Frames,
-    steps: int,
-    seed: int,
-    agent: Any = None,
-    callback: MaybeCallback = None,
-) -> NormalizedPPO:
-    """Train with PPO.
+    env: VecEnv, frames: Frames, steps: int, seed: int, agent: Any = None, callback: MaybeCallback = None
+) -> FlatPolicy:
+    """Train with PPO, and normalise observations as in training from then on.
 
     :param env: the agent's environments; they are not closed
     :param steps: environment steps, rounded up to whole rollouts of :data:`ROLLOUT`
@@ -82,11 +68,11 @@ def train_ppo(
         learning_rate=lambda left: 1e-3 * left,
         seed=seed,
         device="cpu",
-        **{**known, "gae_lambda": known.get("gae_lambda", 0.95)},
+        **known,
     )
     model.learn(steps, callback=callback)
     shown.training = False
-    return NormalizedPPO(model, shown)
+    return lambda inputs, deterministic: model.predict(shown.normalize_obs(inputs), deterministic=deterministic)[0]
 
 
 class Student:
@@ -102,13 +88,11 @@ class Student:
         spread = inputs.std(0)
         self.centre, self.scale = inputs.mean(0), np.where(spread > 1e-6, spread, 1).astype(np.float32)
         outputs = sum(self.choices) or int(np.prod(action_space.shape or ()))
-        self.network = nn.Sequential(
-            nn.Linear(inputs.shape[1], 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, outputs)
-        )
+        self.network = nn.Sequential(*create_mlp(inputs.shape[1], outputs, [64, 64], nn.Tanh))
         self.optimizer = Adam(self.network.parameters(), lr=0.0, fused=True)
 
     def act(self, inputs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """See :class:`rl_larnn.agents.certificate.policies.FlatPolicy`."""
+        """See :data:`rl_larnn.agents.certificate.policies.FlatPolicy`."""
         with torch.no_grad():
             outputs = self.network(self._standardised(inputs)).numpy()
         if isinstance(self.space, spaces.Box):
@@ -160,10 +144,12 @@ def _choices(space: spaces.Space) -> list[int]:
     raise UserError(f"expected actions of Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
-def imitate(teacher: PolicyPredictor, env: VecEnv, inputs: StudentInputs, steps: int, seed: int) -> Student:
+def imitate(
+    teacher: PolicyPredictor, env: VecEnv, inputs: Callable[[Any, Any], np.ndarray], steps: int, seed: int
+) -> FlatPolicy:
     """Train a student on what the teacher does, then on what it would do where the student gets to.
 
-    :param inputs: what the student reads
+    :param inputs: from an observation and the teacher's state after it to what the student reads (B, I)
     :param steps: environment steps, over all rounds together
     """
     env.seed(seed)
@@ -178,9 +164,8 @@ def imitate(teacher: PolicyPredictor, env: VecEnv, inputs: StudentInputs, steps:
             targets.append(actions)
             taken = actions if student is None else student.act(shown[-1], True)
             observation, _, starts, _ = env.step(taken)
-        if student is None:
-            student = Student(np.concatenate(shown), env.action_space, seed)
+        student = student or Student(np.concatenate(shown), env.action_space, seed)
         updates = UPDATES if number < ROUNDS - 1 else LAST_UPDATES
         student.learn(np.concatenate(shown), np.concatenate(targets), updates)
     assert student is not None
-    return student
+    return student.act

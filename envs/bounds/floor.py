@@ -6,8 +6,9 @@ so it tries several families of policies, and always the policies that do nothin
 Source: Rubinstein and Kroese, The Cross-Entropy Method, 2004 (Gaussian form with independent parameters).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -64,6 +65,31 @@ def find_floor(
     return FloorResult(family.name, policies[0], found)
 
 
+def cross_entropy_search(
+    mean_returns: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    settings: SearchSettings,
+    generator: np.random.Generator,
+) -> Iterator[list[np.ndarray]]:
+    """Yield two policies (D,) before the first generation and after each: the mean, and the best that was tried.
+
+    :param mean_returns: from policies (P, D) to their mean returns (P,)
+    :param size: D
+    :param settings: spread, population and elite count
+    """
+    mean, spread = np.zeros(size), np.full(size, settings.spread)
+    best, best_score = mean, -np.inf
+    while True:
+        yield [mean, best]
+        policies = mean + spread * generator.standard_normal((settings.population, size))
+        scores = mean_returns(policies)
+        elite = np.argsort(-scores)[: settings.elite]
+        if scores[elite[0]] > best_score:
+            best, best_score = policies[elite[0]], scores[elite[0]]
+        # Some spread always remains, or a lucky generation would end the search.
+        mean, spread = policies[elite].mean(0), policies[elite].std(0) + 0.02
+
+
 class _Search:
     def __init__(self, rollouts: Rollouts, settings: SearchSettings, on_generation: Callable[[float], None]):
         self._rollouts, self._settings, self._on_generation = rollouts, settings, on_generation
@@ -89,19 +115,13 @@ class _Search:
         return self._rollouts.returns(act, len(policies), episodes, int(self._generator.integers(2**31)))
 
     def _one_search(self, family: Family, size: int) -> list[np.ndarray]:
-        settings = self._settings
-        mean, spread = np.zeros(size), np.full(size, settings.spread)
-        best, best_score = mean, -np.inf
-        for _ in range(settings.generations):
-            policies = mean + spread * self._generator.standard_normal((settings.population, size))
-            scores = self.returns(family, policies, settings.episodes).mean(1)
-            elite = np.argsort(-scores)[: settings.elite]
-            if scores[elite[0]] > best_score:
-                best, best_score = policies[elite[0]], scores[elite[0]]
-            # Some spread always remains, or a lucky generation would end the search.
-            mean, spread = policies[elite].mean(0), policies[elite].std(0) + 0.02
-            self._on_generation(float(scores[elite[0]]))
-        return [mean, best]
+        def mean_returns(policies: np.ndarray) -> np.ndarray:
+            means = self.returns(family, policies, self._settings.episodes).mean(1)
+            self._on_generation(float(means.max()))
+            return means
+
+        generations = cross_entropy_search(mean_returns, size, self._settings, self._generator)
+        return next(islice(generations, self._settings.generations, None))
 
 
 def _uniform(rollouts: Rollouts, seed: int) -> Act:
