@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.behaviours import CollectConfig, callbacks, train_behaviour
+from rl_larnn.agents.behaviours import CollectConfig, train_behaviour, training
 from rl_larnn.agents.behaviours import folder as behaviour_folder
 from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES
@@ -20,7 +20,7 @@ def brief_behaviour(folder: Path) -> Path:
     """A behaviour folder for CartPole, trained for a moment."""
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=4000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "EVALUATIONS", 6)
+        patch.setattr(training, "EVALUATIONS", 6)
         patch.setattr(behaviour_folder, "REFERENCE_EPISODES", 30)
         train_behaviour(CARTPOLE, recipe, folder)
     return folder

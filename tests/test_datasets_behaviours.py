@@ -19,7 +19,7 @@ import pytest
 from filelock import FileLock
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_larnn.agents.behaviours import callbacks, checkpoint, load_agent, read_behaviour, train_behaviour, training
+from rl_larnn.agents.behaviours import checkpoint, load_agent, read_behaviour, train_behaviour, training
 from rl_larnn.agents.behaviours import folder as behaviour_folder
 from rl_larnn.agents.behaviours.recipes import BEHAVIOUR_RECIPES, BehaviourRecipe
 from rl_larnn.agents.reporting.reporter import SILENT
@@ -81,7 +81,7 @@ def test_evaluations_leave_training_alone(tmp_path: Path, monkeypatch: pytest.Mo
     recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 2})
     histories = []
     for number in (1, 4):
-        monkeypatch.setattr(callbacks, "EVALUATIONS", number)
+        monkeypatch.setattr(training, "EVALUATIONS", number)
         (folder := tmp_path / str(number)).mkdir()
         histories.append(training._train(CARTPOLE, recipe, folder, 0, "cpu", SILENT))
         assert len(histories[-1].evaluations) == number
@@ -100,7 +100,7 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     monkeypatch.setattr(behaviour_folder, "random_behaviour", interrupted)
-    monkeypatch.setattr(callbacks, "EVALUATIONS", 2)
+    monkeypatch.setattr(training, "EVALUATIONS", 2)
     recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(CARTPOLE, recipe, tmp_path / "new")
@@ -111,8 +111,8 @@ def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
-    monkeypatch.setattr(callbacks, "EVALUATIONS", 5)
-    monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "EVALUATIONS", 5)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 3)
     tiny = {"policy_kwargs": {"net_arch": [8]}}
     rare = {"learning_starts": 100, "train_freq": 50, "gradient_steps": 1}
@@ -120,14 +120,14 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
     recipe, folder = BehaviourRecipe(algorithm, 1000, 1, {**tiny, **more}), tmp_path / "new"
     monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(-2000.0, 0.0))
     arguments = (PENDULUM, recipe, folder)
-    original, calls = callbacks.EvaluationCallback._evaluate, itertools.count()
+    original, calls = training.TrainingCallback._evaluate, itertools.count()
 
     def stopped(self: Any) -> None:
         if next(calls) == 3:
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(callbacks.EvaluationCallback, "_evaluate", stopped)
+    monkeypatch.setattr(training.TrainingCallback, "_evaluate", stopped)
     with pytest.raises(KeyboardInterrupt):
         train_behaviour(*arguments)
     assert not folder.exists() and (tmp_path / ".new.part").exists()
@@ -169,7 +169,7 @@ def test_a_history_of_an_earlier_revision_is_read(
 
 
 def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callbacks, "EVALUATIONS", 2)
+    monkeypatch.setattr(training, "EVALUATIONS", 2)
     monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 3)
     monkeypatch.setattr(behaviour_folder, "_measure_references", lambda *_: References(0.0, 1000.0))
     recipe = BehaviourRecipe("ppo", 512, 2, {"n_steps": 64, "batch_size": 64, "n_epochs": 1})
@@ -190,7 +190,7 @@ def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monke
 
 
 def test_a_behaviour_that_learned_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callbacks, "EVALUATIONS", 1)
+    monkeypatch.setattr(training, "EVALUATIONS", 1)
     monkeypatch.setattr(behaviour_folder, "REFERENCE_EPISODES", 1)
     for module in (training, behaviour_folder):
         monkeypatch.setattr(module, "agent_return", lambda *_, **__: 0.0)

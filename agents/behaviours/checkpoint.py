@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_larnn.agents.behaviours.recipes import ALGORITHMS, BehaviourRecipe
 from rl_larnn.agents.runs.checkpoint import find_checkpoint, replace_checkpoint
 from rl_larnn.agents.runs.folder import MODEL
+from rl_larnn.agents.settings.environments import derived_seed
+from rl_larnn.agents.settings.models import pick_device
 from rl_larnn.envs.datasets import Episode
 
 _HISTORY, _BUFFER = "training.pkl", "replay_buffer.pkl"
@@ -73,17 +76,27 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, history: TrainingHistory
 
 
 def load_checkpoint(
-    folder: Path, algorithm: type[BaseAlgorithm], env: VecEnv, device: torch.device
+    folder: Path, recipe: BehaviourRecipe, env: VecEnv, seed: int, device: str
 ) -> tuple[BaseAlgorithm, TrainingHistory]:
-    """The model and the history at the checkpoint. Episodes that were unfinished then start anew.
+    """The model and the history at the checkpoint; agents that were saved after it are removed.
+
+    Episodes that were unfinished then start anew.
 
     :raises UserError: if there is no checkpoint
     """
     checkpoint = find_checkpoint(folder)
-    model = algorithm.load(checkpoint / MODEL, env=env, device=device)
+    model = ALGORITHMS[recipe.algorithm].load(checkpoint / MODEL, env=env, device=pick_device(device))
     if isinstance(model, OffPolicyAlgorithm):
         model.load_replay_buffer(checkpoint / _BUFFER)
-    return model, read_history(checkpoint / _HISTORY)
+    history = read_history(checkpoint / _HISTORY)
+    if model.num_timesteps < recipe.n_timesteps:
+        history.resumed_at.append(model.num_timesteps)
+    known = {agent_file(steps) for steps, _ in history.evaluations}
+    for path in folder.glob("*.zip"):
+        if path.name not in known:
+            path.unlink()
+    set_random_seed(derived_seed(seed, 8, model.num_timesteps))
+    return model, history
 
 
 def read_history(path: Path) -> TrainingHistory:

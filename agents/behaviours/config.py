@@ -10,7 +10,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_larnn.envs import make, resolve_id
+from rl_larnn.agents.settings.environments import check_environment, make_env
+from rl_larnn.agents.settings.recipes import Recipe
+from rl_larnn.envs import resolve_id
 from rl_larnn.envs.datasets import Amount, Mask, mask_of
 from rl_larnn.errors import UserError, one_line
 
@@ -76,9 +78,6 @@ class CollectConfig:
             )
         if self.level == "medium-replay" and (self.episodes, self.steps) != (None, None):
             raise UserError("medium-replay is all episodes of the training up to medium: leave out episodes and steps")
-        self._refuse_ineffective()
-
-    def _refuse_ineffective(self) -> None:
         if self.quality is not None and self.level != "mixed":
             raise UserError(f"quality is the share of good episodes at the level mixed, not {self.level}: leave it out")
         if self.n_timesteps is not None and self.agent is not None:
@@ -123,17 +122,11 @@ class CollectionEnv:
 
         :raises UserError: if it cannot be made: a missing extra, a wrong keyword argument
         """
-        try:
-            return make(self.plain_id, **self.env_kwargs)
-        except Exception as error:
-            # Any environment's constructor runs here, and each fails in its own way.
-            raise UserError(f"cannot make the environment {self.plain_id}: {one_line(error)}") from error
+        return make_env(self.plain_id, self.env_kwargs, Recipe())
 
     def spaces(self) -> tuple[gym.Space, gym.Space]:
         """Spaces of observations and actions of the environment with everything visible."""
-        env = self.make()
-        env.close()
-        return env.observation_space, env.action_space
+        return check_environment(self.plain_id, self.env_kwargs)
 
     def dataset_ids(self, config: CollectConfig) -> dict[str, str]:
         """The ids of the datasets by environment, that of the learner last.

@@ -18,12 +18,10 @@ import numpy as np
 from rl_larnn.agents.behaviours.checkpoint import TrainingHistory, agent_file
 from rl_larnn.agents.behaviours.config import CollectionEnv
 from rl_larnn.agents.behaviours.saved_agents import load_agent
-from rl_larnn.agents.reporting.reporter import Bar
 from rl_larnn.agents.runs.results import versions
 from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.envs.datasets import (
     Amount,
-    Behaviour,
     Columns,
     Dataset,
     Episode,
@@ -130,22 +128,18 @@ def choose_medium(evaluations: Sequence[tuple[int, float]], random: float, exper
 
 def agent_return(env: CollectionEnv, path: Path, episodes: int, seed: int) -> float:
     """Mean return of a saved agent in fresh episodes, with sampled actions as when it collects."""
-    return mean_return(env, load_agent(path).behaviour(env.make, None, deterministic=False), episodes, seed)
+    behaviour = load_agent(path).behaviour(env.make, None, deterministic=False)
+    return mean_return(collect(env.make, behaviour, Amount(episodes=episodes), seed))
 
 
-def mean_return(env: CollectionEnv, behaviour: Behaviour, episodes: int, seed: int, bar: Bar | None = None) -> float:
-    """Mean return of a behaviour in fresh episodes.
-
-    :param bar: counts the steps
-    """
-    on_steps = (Bar() if bar is None else bar).advance
-    collected = collect(env.make, behaviour, Amount(episodes=episodes), seed, on_steps=on_steps)
-    return float(np.mean([episode.total_reward for episode in collected]))
+def mean_return(episodes: Sequence[Episode]) -> float:
+    """Mean return of episodes."""
+    return float(np.mean([episode.total_reward for episode in episodes]))
 
 
 def _measure_references(env: CollectionEnv, expert: Path, seed: int) -> References:
     random = random_behaviour(env.spaces()[1], seed)
-    low = mean_return(env, random, REFERENCE_EPISODES, derived_seed(seed, 4))
+    low = mean_return(collect(env.make, random, Amount(episodes=REFERENCE_EPISODES), derived_seed(seed, 4)))
     high = agent_return(env, expert, REFERENCE_EPISODES, derived_seed(seed, 5))
     if not high > low:
         raise NoUsableBehaviour(

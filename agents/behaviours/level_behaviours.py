@@ -45,11 +45,11 @@ def find_behaviours(config: CollectConfig, env: CollectionEnv, reporter: Reporte
     if config.agent == SCRIPTED or (config.agent is None and scripted is not None):
         return _scripted(config, scripted, random, env)
     trained = _trained(config, env, reporter)
-    if trained is not None and config.expert is not None:
+    if trained is None:
+        return _from_agents(random, config, env)
+    if config.expert is not None:
         raise UserError(f"{config.agent} brings an expert of its own: leave --expert out")
-    if trained is not None:
-        return _from_training(trained, random, config, env)
-    return _from_agents(random, config, env)
+    return _from_training(trained, random, config, env)
 
 
 def _scripted(config: CollectConfig, scripted: Behaviour | None, random: Behaviour, env: CollectionEnv) -> Behaviours:

@@ -15,7 +15,7 @@ from rl_larnn.agents.behaviours.level_behaviours import Behaviours, find_behavio
 from rl_larnn.agents.behaviours.storing import Part, StoredDataset, find_stored_plain, store_masked, store_plain
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
 from rl_larnn.agents.settings.environments import derived_seed
-from rl_larnn.envs.datasets import Amount, Behaviour, References, collect, episode_seed, mixed_behaviour
+from rl_larnn.envs.datasets import Amount, Behaviour, Episode, References, collect, episode_seed, mixed_behaviour
 from rl_larnn.errors import UserError
 
 
@@ -39,12 +39,10 @@ def _measure_references(
     behaviours: Behaviours, config: CollectConfig, env: CollectionEnv, reporter: Reporter
 ) -> References:
     """Mean returns of random play and of the expert, always on the same episodes for a seed."""
-    means, episodes = [], config.reference_episodes or REFERENCE_EPISODES
+    amount, means = Amount(episodes=config.reference_episodes or REFERENCE_EPISODES), []
     for number, behaviour in enumerate((behaviours.random, behaviours.expert)):
         seed = derived_seed(config.seed, 7, number)
-        set_random_seed(seed)
-        with reporter.progress(unit="steps", title="measuring the references") as bar:
-            means.append(mean_return(env, behaviour, episodes, seed, bar))
+        means.append(mean_return(_collect(behaviour, amount, seed, env, reporter, "measuring the references")))
     if not means[1] > means[0]:
         raise UserError(f"the expert's mean return, {means[1]:g}, is not above that of random play, {means[0]:g}")
     return References(*means)
@@ -63,21 +61,19 @@ def _collect_parts(
         known["mixed"] = mixed_behaviour(behaviours.expert, env.spaces()[1], config.share, config.seed)
     names = config.level.split("-")
     own = amount.half if len(names) == 2 else amount
-    return [_collect_part(known[name], own, config, env, number, reporter) for number, name in enumerate(names)]
+    parts = []
+    for number, name in enumerate(names):
+        behaviour, seed = known[name], derived_seed(config.seed, 6, number)
+        assert behaviour is not None
+        episodes = _collect(behaviour, own, seed, env, reporter, "collecting")
+        seeds = [episode_seed(seed, i) for i in range(len(episodes))]
+        parts.append(Part(episodes, seeds, {**behaviour.record, "episodes": len(episodes)}))
+    return parts
 
 
-def _collect_part(
-    behaviour: Behaviour | None,
-    amount: Amount,
-    config: CollectConfig,
-    env: CollectionEnv,
-    number: int,
-    reporter: Reporter,
-) -> Part:
-    assert behaviour is not None
-    seed = derived_seed(config.seed, 6, number)
+def _collect(
+    behaviour: Behaviour, amount: Amount, seed: int, env: CollectionEnv, reporter: Reporter, title: str
+) -> list[Episode]:
     set_random_seed(seed)
-    with reporter.progress(amount.steps, "steps", title="collecting") as bar:
-        episodes = collect(env.make, behaviour, amount, seed, on_steps=bar.advance)
-    seeds = [episode_seed(seed, i) for i in range(len(episodes))]
-    return Part(episodes, seeds, {**behaviour.record, "episodes": len(episodes)})
+    with reporter.progress(amount.steps, "steps", title=title) as bar:
+        return collect(env.make, behaviour, amount, seed, on_steps=bar.advance)

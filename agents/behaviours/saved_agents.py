@@ -13,8 +13,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import sb3_contrib
-import stable_baselines3
 from gymnasium import spaces
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -29,16 +29,12 @@ from rl_larnn.envs.datasets.behaviour import Policy, no_wrapper
 from rl_larnn.envs.spaces import same_form
 from rl_larnn.errors import UserError, one_line
 
-#: An archive names its policy, not its algorithm: algorithms by the module of the policy.
+#: An archive names its policy, not its algorithm: algorithms by the module of their policies.
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
-    "rl_larnn.policies": RecurrentPPO,
-    "sb3_contrib.common.recurrent.policies": sb3_contrib.RecurrentPPO,
-    "sb3_contrib.qrdqn.policies": sb3_contrib.QRDQN,
-    "sb3_contrib.tqc.policies": sb3_contrib.TQC,
-    "stable_baselines3.dqn.policies": stable_baselines3.DQN,
-    "stable_baselines3.sac.policies": stable_baselines3.SAC,
-    "stable_baselines3.td3.policies": stable_baselines3.TD3,
+    next(iter(algorithm.policy_aliases.values())).__module__: algorithm
+    for algorithm in (RecurrentPPO, sb3_contrib.RecurrentPPO, sb3_contrib.QRDQN, sb3_contrib.TQC, DQN, SAC, TD3)
 }
+#: PPO and A2C share their policies.
 _SHARED = "stable_baselines3.common.policies"
 
 
@@ -46,14 +42,14 @@ _SHARED = "stable_baselines3.common.policies"
 class SavedAgent:
     """An agent with what it needs to read observations.
 
-    :param recipe: the recipe whose wrappers it was trained with, or ``None``
-    :param normalization: file with the statistics of its observations, or ``None``
+    :param recipe: the recipe whose wrappers it was trained with
+    :param normalization: file with the statistics of its observations, if there is such a file
     :param record: plain data about it, for the metadata of datasets
     """
 
     model: BaseAlgorithm
-    recipe: Recipe | None
-    normalization: Path | None
+    recipe: Recipe
+    normalization: Path
     record: dict[str, Any]
 
     def behaviour(self, make: Callable[[], gym.Env], mask: Mask | None, deterministic: bool) -> Behaviour:
@@ -63,14 +59,20 @@ class SavedAgent:
         :param deterministic: take the likeliest actions; else sample
         :raises UserError: if its spaces fit neither
         """
-        views = [no_wrapper] if mask is None else [no_wrapper, mask.wrap]
-        for view in views:
+        for view in [no_wrapper] if mask is None else [no_wrapper, mask.wrap]:
             wrap = partial(_wrap, view=view, recipe=self.recipe)
             env = wrap(make())
             try:
                 if _readable(self.model.observation_space, env.observation_space):
-                    self._check_actions(env)
-                    policy = _policy(self.model, self._statistics(env), deterministic)
+                    if not same_form(self.model.action_space, env.action_space):
+                        raise UserError(
+                            f"the agent {self.record['agent']} doesn't fit the environment: it acts in "
+                            f"{self.model.action_space}, got {env.action_space}"
+                        )
+                    seen = load_normalization(
+                        self.normalization, DummyVecEnv([partial(no_wrapper, env)]), training=False
+                    )
+                    policy = _policy(self.model, seen if isinstance(seen, VecNormalize) else None, deterministic)
                     return Behaviour(policy, wrap, {**self.record, "deterministic": deterministic})
             finally:
                 env.close()
@@ -79,25 +81,10 @@ class SavedAgent:
             f"it reads {self.model.observation_space}, got {env.observation_space}"
         )
 
-    def _check_actions(self, env: gym.Env) -> None:
-        if not same_form(self.model.action_space, env.action_space):
-            raise UserError(
-                f"the agent {self.record['agent']} doesn't fit the environment: it acts in "
-                f"{self.model.action_space}, got {env.action_space}"
-            )
 
-    def _statistics(self, env: gym.Env) -> VecNormalize | None:
-        if self.normalization is None:
-            return None
-        loaded = load_normalization(self.normalization, DummyVecEnv([lambda: env]), training=False)
-        assert isinstance(loaded, VecNormalize)
-        return loaded
-
-
-def _wrap(env: gym.Env, view: Callable[[gym.Env], gym.Env], recipe: Recipe | None) -> gym.Env:
+def _wrap(env: gym.Env, view: Callable[[gym.Env], gym.Env], recipe: Recipe) -> gym.Env:
     """A view of the environment, with the wrappers of a recipe."""
-    env = view(env)
-    return env if recipe is None else wrap_environment(env, recipe)
+    return wrap_environment(view(env), recipe)
 
 
 def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:
@@ -115,12 +102,11 @@ def load_agent(path: str | Path, device: str = "cpu") -> SavedAgent:
         record |= {"memory": run.settings.method, "env": run.settings.env}
         agent: BaseAlgorithm = run.model
     elif path.is_file():
-        agent, recipe, source = _load_archive(path, device), None, path.parent
+        agent, recipe, source = _load_archive(path, device), Recipe(), path.parent
     else:
         raise UserError(f"expected a run folder or an archive of Stable-Baselines3 (.zip), got {path}, not there")
-    statistics = source / NORMALIZATION
     record |= {"algorithm_name": type(agent).__name__, "steps": int(agent.num_timesteps)}
-    return SavedAgent(agent, recipe, statistics if statistics.exists() else None, record)
+    return SavedAgent(agent, recipe, source / NORMALIZATION, record)
 
 
 def _load_archive(path: Path, device: str) -> BaseAlgorithm:
@@ -129,15 +115,9 @@ def _load_archive(path: Path, device: str) -> BaseAlgorithm:
         with zipfile.ZipFile(path) as archive:
             data = json.loads(archive.read("data"))
         module = data["policy_class"]["__module__"]
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"cannot load {path}: expected {expected}, got {one_line(error)}") from error
-    if module == _SHARED:
-        algorithm: type[BaseAlgorithm] | None = stable_baselines3.PPO if "clip_range" in data else stable_baselines3.A2C
-    else:
-        algorithm = _ALGORITHMS.get(module)
-    if algorithm is None:
-        raise UserError(f"cannot load {path}: expected {expected}, got one with a policy of {module}")
-    try:
+        algorithm = (PPO if "clip_range" in data else A2C) if module == _SHARED else _ALGORITHMS.get(module)
+        if algorithm is None:
+            raise UserError(f"cannot load {path}: expected {expected}, got one with a policy of {module}")
         return algorithm.load(path, device=pick_device(device))
     except UserError:
         raise

@@ -81,12 +81,10 @@ def store_plain(
     :param record: plain data about the behaviours together
     """
     ids, records = env.dataset_ids(config), [part.record for part in parts]
-    observation_space, action_space = env.spaces()
     dataset = Dataset(
-        name=ids[env.plain_id],
-        columns=Columns.of([episode for part in parts for episode in part.episodes]),
-        observation_space=observation_space,
-        action_space=action_space,
+        ids[env.plain_id],
+        Columns.of([episode for part in parts for episode in part.episodes]),
+        *env.spaces(),
         references=references,
         env_id=env.plain_id,
         env_kwargs=env.env_kwargs,
