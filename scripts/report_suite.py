@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from command_line import Parser, script
-from rl_larnn.agents.reporting.csv_rows import read_rows
+from rl_larnn.agents.reporting.tables import read_rows
 from rl_larnn.agents.suites.datasets import find_dataset_suite
 from rl_larnn.agents.suites.page import read_heading, write_dataset_page, write_page
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, DatasetRecord, RunRecord

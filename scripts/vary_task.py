@@ -12,8 +12,8 @@ from command_line import Parser, script
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.evaluation.plots import draw_variants
 from rl_larnn.agents.evaluation.variation import Variant, evaluate_variants, variants_table
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.reporter import TerminalReporter
+from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.settings.values import parse_pairs
 
 

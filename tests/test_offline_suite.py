@@ -11,8 +11,8 @@ import pytest
 
 from rl_larnn.agents.behaviours import CollectConfig
 from rl_larnn.agents.behaviours.config import find_collection_env
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.reporter import Reporter
+from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import run as runner
 from rl_larnn.agents.suites.datasets import DATASET_SUITES, KINDS, collect_missing, find_dataset_suite

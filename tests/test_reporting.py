@@ -8,8 +8,8 @@ import sys
 import pytest
 from rich.text import Text
 
-from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter, TerminalReporter
+from rl_larnn.agents.reporting.tables import markdown_table
 
 
 class Terminal(io.StringIO):

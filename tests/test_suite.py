@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
 from rl_larnn.agents.reporting.reporter import Reporter
+from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import job as job_module
 from rl_larnn.agents.suites import local

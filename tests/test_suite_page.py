@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
-from rl_larnn.agents.reporting.csv_rows import write_rows
+from rl_larnn.agents.reporting.tables import write_rows
 from rl_larnn.agents.suites import page as page_module
 from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord

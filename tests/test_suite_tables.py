@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
+from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.errors import UserError
 from tests.suite_cases import CART, PENDULUM, failed, record

@@ -11,7 +11,7 @@ from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import LoadedRun, load_run
 from rl_larnn.agents.evaluation.plots import draw_variants
 from rl_larnn.agents.evaluation.variation import Variant, evaluate_variants, variants_table
-from rl_larnn.agents.reporting.csv_rows import read_rows, write_rows
+from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.errors import UserError
 

@@ -10,7 +10,7 @@ from rl_larnn.agents.benchmark.offline import CONTEXT, DECISION_TRANSFORMER, WIN
 from rl_larnn.agents.benchmark.scans import WINDOWLESS
 from rl_larnn.agents.benchmark.timing import Times
 from rl_larnn.agents.benchmark.training import CONTRIB, PPO_NAME
-from rl_larnn.agents.reporting.markdown import markdown_table
+from rl_larnn.agents.reporting.tables import markdown_table
 
 
 class Table(NamedTuple):

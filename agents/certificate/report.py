@@ -16,8 +16,8 @@ from rl_larnn.agents.certificate.certificate import (
     MemoryFinding,
 )
 from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS
-from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.styles import figure_class
+from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.errors import UserError
 from rl_larnn.files import replacing, write_json
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rl_larnn.agents.algorithms import ALGORITHMS, keyword_parameters
-from rl_larnn.agents.reporting.markdown import markdown_table
+from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.agents.runs.folder import RESULT, load_settings, was_offline
 from rl_larnn.agents.runs.results import read_result, score
 from rl_larnn.agents.settings.config import Settings

@@ -12,8 +12,8 @@ import numpy as np
 
 from rl_larnn.agents.evaluation.evaluate import evaluate
 from rl_larnn.agents.evaluation.load import EVALUATION_ENVS, LoadedRun
-from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
+from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.agents.settings.values import format_value
 from rl_larnn.errors import UserError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_larnn.agents.probes.measure import Scores
-from rl_larnn.agents.reporting.markdown import markdown_table
 from rl_larnn.agents.reporting.styles import figure_class, styles
+from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.agents.runs.results import versions
 from rl_larnn.errors import UserError
 from rl_larnn.files import replacing, write_json

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rl_larnn.agents.reporting.csv_rows import Row, read_rows
+from rl_larnn.agents.reporting.tables import Row, read_rows
 from rl_larnn.agents.runs.checkpoint import has_checkpoint
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.runs.provenance import origin

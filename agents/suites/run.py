@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_larnn.agents.reporting.csv_rows import write_rows
+from rl_larnn.agents.reporting.tables import write_rows
 from rl_larnn.agents.runs.results import read_result
 from rl_larnn.agents.suites.definitions import Suite
 from rl_larnn.agents.suites.job import Job, earlier_rows

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from rl_larnn.agents.reporting.markdown import markdown_table
+from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.agents.suites.statistics import Estimate, interquartile_mean, pooled_interquartile_mean
 from rl_larnn.agents.suites.suite_results import SuiteResults, equal_steps, scaled_task
 from rl_larnn.agents.suites.tasks import DatasetTask

@@ -1,4 +1,4 @@
-"""Tables as CSV files, typed by a dataclass: each field is a column, each instance a row.
+"""Tables: as CSV files, typed by a dataclass (each field is a column, each instance a row), and in Markdown.
 
 A dataclass whose columns have other names, or another order, than its fields has a class variable ``COLUMNS``: from
 each column to its field.
@@ -118,3 +118,25 @@ def _sorted(path: Path, rows: Iterable[Row]) -> list[Row]:
         if row.key == following.key:
             raise UserError(f"{path}: expected one row for {', '.join(map(str, row.key))}, got two; remove one")
     return ordered
+
+
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], text_columns: int | None = 1, missing: str = ""
+) -> str:
+    """A table in Markdown, without a line break at its end.
+
+    :param header: the names of the columns
+    :param rows: the cells; ``None`` is a missing one
+    :param text_columns: this many columns, from the left, are text and aligned left, the others are numbers and aligned
+        right; ``None``: all are text
+    :param missing: what is written for a missing cell
+    """
+    text = len(header) if text_columns is None else text_columns
+    rules = ["---"] * text + ["---:"] * (len(header) - text)
+    return "\n".join(_line(cells, missing) for cells in (header, rules, *rows))
+
+
+def _line(cells: Sequence[object], missing: str) -> str:
+    """A vertical bar inside a cell would begin another cell."""
+    texts = (missing if cell is None else str(cell).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(texts)} |"
