@@ -38,12 +38,6 @@ def test_a_turn_lasts_and_its_time_is_the_mean(monkeypatch: pytest.MonkeyPatch) 
     assert len(calls) == 3 and times["a"] == (4 / 3,)
 
 
-def test_ratios_are_of_neighbours() -> None:
-    """By hand: 6 / 2, 4 / 2 and 10 / 4 times as fast."""
-    own, other = Times((2.0, 2.0, 4.0)), Times((6.0, 4.0, 10.0))
-    assert own.speed_against(other) == (2.5, 2.0, 3.0)
-
-
 @torch.no_grad()
 def test_the_transformer_read_token_by_token_is_the_transformer() -> None:
     torch.manual_seed(0)

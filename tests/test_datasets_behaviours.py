@@ -7,7 +7,6 @@ import json
 import pickle
 import shutil
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,20 +94,6 @@ def test_an_algorithm_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         training._train(CARTPOLE, BehaviourRecipe("sac", 420), tmp_path, 0, "cpu", SILENT)
 
 
-def test_a_behaviour_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Path) -> None:
-    def interrupted(*arguments: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(behaviour_folder, "random_behaviour", interrupted)
-    monkeypatch.setattr(training, "EVALUATIONS", 2)
-    recipe = replace(BEHAVIOUR_RECIPES["CartPole-v1"], n_timesteps=600)
-    with pytest.raises(KeyboardInterrupt):
-        train_behaviour(CARTPOLE, recipe, tmp_path / "new")
-    assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
-    with pytest.raises(UserError, match="exists already: pass it with --agent"):
-        train_behaviour(CARTPOLE, recipe, behaviour)
-
-
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
     monkeypatch.setattr(training, "EVALUATIONS", 5)
@@ -178,7 +163,7 @@ def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monke
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for name in ("_save_replay", "write_json"):
+    for name in ("_measure_references", "_save_replay", "write_json"):
         with monkeypatch.context() as patch:
             patch.setattr(behaviour_folder, name, stopped)
             with pytest.raises(KeyboardInterrupt):
@@ -187,6 +172,8 @@ def test_a_stop_while_a_behaviour_is_written_loses_nothing(tmp_path: Path, monke
     monkeypatch.setattr(training, "_build", stopped)  # nothing is trained anew
     trained = train_behaviour(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["new"] and trained.record["resumed_at"] == []
+    with pytest.raises(UserError, match="exists already: pass it with --agent"):
+        train_behaviour(*arguments)
 
 
 def test_a_behaviour_that_learned_nothing_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ class ListReporter(Reporter):
         self.messages.append(text)
 
 
-@pytest.mark.parametrize("level", ["random", "medium", "medium-replay", "medium-expert", "expert", "mixed"])
+@pytest.mark.parametrize("level", ["random", "medium-replay", "medium-expert", "mixed"])
 def test_each_level_is_stored_with_its_twin(store: Path, behaviour: Path, level: str) -> None:
     plain, masked = (stored.dataset for stored in collect_datasets(tiny_config(behaviour, level)))
     ending = "mixed50" if level == "mixed" else level

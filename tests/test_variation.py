@@ -72,15 +72,6 @@ def test_other_episodes_or_arguments_are_evaluated_again(run: LoadedRun) -> None
         evaluate_variants([run, run], "corridor", [7], 1)
 
 
-def test_a_table_reads_back(tmp_path: Path) -> None:
-    variants = [made_up("aaren", 0, 50, 0.1 + 0.2), made_up("gru", 1, 1e6, -1.0)]
-    write_rows(tmp_path / "table.csv", Variant, variants)
-    assert read_rows(tmp_path / "table.csv", Variant) == variants
-    (tmp_path / "table.csv").write_text("memory,seed\naaren,1\n")
-    with pytest.raises(UserError, match="expected the columns env, run, memory, seed"):
-        read_rows(tmp_path / "table.csv", Variant)
-
-
 def test_summary_and_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     variants = [made_up("aaren", seed, value, 1.0 - seed / 4) for seed in (0, 1) for value in (50, 1e6)]
