@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import sqrt
+from operator import attrgetter
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -73,10 +75,7 @@ def environment_verdict(methods: list[Method], random: np.ndarray, known: Refere
 
     :param random: returns (E,) of random actions
     """
-
-    def score(method: Method) -> float:
-        return method.selection_score
-
+    score = attrgetter("selection_score")
     without = max((method for method in methods if not method.has_memory), key=score)
     best = max((method for method in methods if method.has_memory and not method.control), key=score, default=None)
     gap = None if best is None else Interval.of_difference(best.returns, without.returns)
@@ -187,10 +186,14 @@ def find_references(env: VecEnv, env_id: str | None = None, ceiling: float | Non
     spec = here if env_id is None else gym.registry.get(env_id.rpartition(":")[2])
     if spec is None:
         return References(env_id or type(env.get_attr("unwrapped")[0]).__name__, ceiling=given)
-    task, added = find_task(spec.id), _added_wrappers(here)
+    task, registered = find_task(spec.id), None if here is None else gym.registry.get(here.id)
+    # The wrappers around it, beyond those that it is registered with.
+    wrappers = [] if registered is None else here.additional_wrappers[len(registered.additional_wrappers) :]
+    added = [wrapper.name for wrapper in wrappers]
     cues = [_CUES[wrapper] for wrapper in added if wrapper in _CUES]
     name = f"{spec.id} (shown {', '.join(cues)})" if cues else spec.id
-    if not _as_registered(here, () if task is None else task.free):
+    ignored = {"render_mode", *(() if task is None else task.free)}
+    if registered is not None and _arguments(here, ignored) != _arguments(registered, ignored):
         return References(name, ceiling=given)  # another task, of which nothing is known
     # What a task can reach at best is what its base, with everything visible, reaches.
     known = task or next((row for row in TASKS.values() if _is_base(row, spec)), None)
@@ -203,22 +206,9 @@ def find_references(env: VecEnv, env_id: str | None = None, ceiling: float | Non
     )
 
 
-def _added_wrappers(spec: EnvSpec | None) -> list[str]:
-    """The wrappers around an environment, beyond those that it is registered with."""
-    registered = None if spec is None else gym.registry.get(spec.id)
-    if spec is None or registered is None:
-        return []
-    return [wrapper.name for wrapper in spec.additional_wrappers[len(registered.additional_wrappers) :]]
-
-
-def _as_registered(spec: EnvSpec | None, free: Collection[str]) -> bool:
-    """Whether an environment has the arguments that it is registered with, apart from free ones."""
-    registered = None if spec is None else gym.registry.get(spec.id)
-    if spec is None or registered is None:
-        return True
-    ignored = {*free, "render_mode"}
-    kwargs = [{key: value for key, value in one.kwargs.items() if key not in ignored} for one in (spec, registered)]
-    return kwargs[0] == kwargs[1] and spec.max_episode_steps == registered.max_episode_steps
+def _arguments(spec: EnvSpec, ignored: Collection[str]) -> tuple[dict[str, Any], int | None]:
+    """What makes two environments of one id different tasks."""
+    return {key: value for key, value in spec.kwargs.items() if key not in ignored}, spec.max_episode_steps
 
 
 def _is_base(row: Task, spec: EnvSpec) -> bool:

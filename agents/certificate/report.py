@@ -7,22 +7,19 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from rl_larnn.agents.certificate.certificate import (
-    CONFIDENCE,
-    Certificate,
-    EnvironmentFinding,
-    GainFinding,
-    Interval,
-    MemoryFinding,
-)
-from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS
+from rl_larnn.agents.certificate.certificate import CONFIDENCE, Certificate, GainFinding, Interval, MemoryFinding
+from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS, NEEDS_NOT
 from rl_larnn.agents.reporting.styles import figure_class
 from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.errors import UserError
 from rl_larnn.files import replacing, write_json
 
 _SUFFIXES = (".json", ".md", ".png")
-_SENTENCES = {NEEDS: "{env} needs memory", CANNOT_TELL: "whether {env} needs memory cannot be told"}
+_SENTENCES = {
+    NEEDS: "{env} needs memory",
+    NEEDS_NOT: "{env} does not need memory",
+    CANNOT_TELL: "whether {env} needs memory cannot be told",
+}
 _WITH, _WITHOUT, _CONTROL = "tab:blue", "tab:orange", "tab:gray"
 
 
@@ -57,13 +54,12 @@ def save_certificate(certificate: Certificate, folder: Path) -> list[Path]:
 
 def paragraph(certificate: Certificate) -> str:
     """The answers to the three questions, for a reader who knows none of the terms."""
-    env = certificate.references.env_id
-    need = _SENTENCES.get(certificate.environment.verdict, "{env} does not need memory").format(env=env)
-    return " ".join([
-        f"{need[0].upper()}{need[1:]}: {certificate.environment.reason}{_gap(certificate.environment)}.",
-        _use(certificate.memory),
-        _left(certificate.gain),
-    ])  # fmt: skip
+    env, environment = certificate.references.env_id, certificate.environment
+    need = _SENTENCES[environment.verdict].format(env=env)
+    need = f"{need[0].upper()}{need[1:]}: {environment.reason}"
+    if environment.verdict == NEEDS and (gap := environment.gap):
+        need += f", by {gap.mean:.4g} ({CONFIDENCE:.0%} interval {gap.low:.4g} to {gap.high:.4g})"
+    return f"{need}. {_use(certificate.memory)} {_left(certificate.gain)}"
 
 
 def markdown(certificate: Certificate, picture: str | None) -> str:
@@ -72,17 +68,15 @@ def markdown(certificate: Certificate, picture: str | None) -> str:
     :param picture: file name of the picture beside it, if there is one
     """
     environment, memory, plan = certificate.environment, certificate.memory, certificate.plan
-    methods = {
-        name: ("yes" if name in environment.remembering else "no", *_cells(score))
+    methods = (
+        [name, "yes" if name in environment.remembering else "no", *_cells(score)]
         for name, score in environment.scores.items()
-    }
+    )
     parts = [
         f"# Memory certificate: {certificate.references.env_id}",
         paragraph(certificate),
         f"![scores, horizon and gain]({picture})" if picture else "",
-        markdown_table(
-            ["method", "memory", "score", "interval"], ([name, *cells] for name, cells in methods.items()), None
-        ),
+        markdown_table(["method", "memory", "score", "interval"], methods, None),
         _interventions(memory) if memory.windows else "",
         f"From the table of tasks: {environment.table}." if environment.table else "",
         f"Mean undiscounted returns of {plan.episodes} episodes on the same seeds for all, with Student's t intervals "
@@ -94,12 +88,14 @@ def markdown(certificate: Certificate, picture: str | None) -> str:
 
 
 def _interventions(memory: MemoryFinding) -> str:
-    rows = {"intact": memory.intact}
-    rows |= {f"last {size} observations": score for size, score in memory.windows.items()}
-    rows |= {f"reset every {size} steps": score for size, score in memory.resets.items()}
-    rows |= {"of another episode, at every step": memory.swapped} if memory.swapped is not None else {}
-    rows |= {"frozen after the first step": memory.frozen} if memory.frozen is not None else {}
-    cells = ([name, *_cells(score)] for name, score in rows.items())
+    rows = {
+        "intact": memory.intact,
+        **{f"last {size} observations": score for size, score in memory.windows.items()},
+        **{f"reset every {size} steps": score for size, score in memory.resets.items()},
+        "of another episode, at every step": memory.swapped,
+        "frozen after the first step": memory.frozen,
+    }
+    cells = ([name, *_cells(score)] for name, score in rows.items() if score is not None)
     return markdown_table(["the agent's memory", "score", "interval"], cells, None)
 
 
@@ -107,31 +103,21 @@ def _cells(score: Interval) -> tuple[str, str]:
     return f"{score.mean:.4g}", f"{score.low:.4g} to {score.high:.4g}"
 
 
-def _gap(environment: EnvironmentFinding) -> str:
-    gap = environment.gap
-    if gap is None or environment.verdict != NEEDS:
-        return ""
-    return f", by {gap.mean:.4g} ({CONFIDENCE:.0%} interval {gap.low:.4g} to {gap.high:.4g})"
-
-
 def _use(memory: MemoryFinding) -> str:
     if memory.verdict == "no":
         return f"This agent does not use a memory: {memory.reason}."
     if memory.verdict == "cannot tell":
         return f"Whether this agent uses its memory cannot be told: {memory.reason}."
-    use = (
+    swapped = "" if memory.swapped is None else f", {memory.swapped.mean:.4g} with that of another episode"
+    back = "" if memory.horizon is None else " (the present one counts)"
+    return (
         f"This agent uses its memory: {memory.intact.mean:.4g} as it is, {memory.windows[1].mean:.4g} with it reset "
-        "every step"
+        f"every step{swapped}; {_horizon(memory)}{back}."
     )
-    if memory.swapped is not None:
-        use += f", {memory.swapped.mean:.4g} with that of another episode"
-    return f"{use}; {_horizon(memory)}{'' if memory.horizon is None else ' (the present one counts)'}."
 
 
 def _horizon(memory: MemoryFinding) -> str:
-    """How far back the agent looks, in a few words."""
-    if memory.verdict != "yes":
-        return ""
+    """How far back an agent that uses its memory looks, in a few words."""
     if memory.horizon is None:
         return "how far back cannot be told"
     return f"the last {memory.horizon} observations are enough"
@@ -195,18 +181,17 @@ def _draw_methods(axes: Any, certificate: Certificate) -> None:
 def _draw_horizon(axes: Any, memory: MemoryFinding) -> None:
     axes.axhspan(memory.intact.low, memory.intact.high, color=_WITH, alpha=0.2, linewidth=0)
     axes.axhline(memory.intact.mean, color=_WITH, label="intact")
-    for label, curve, style in (
-        ("last n observations", memory.windows, "o-"),
-        ("reset every n steps", memory.resets, "s:"),
-    ):
+    curves = {"last n observations": (memory.windows, "o-"), "reset every n steps": (memory.resets, "s:")}
+    for label, (curve, style) in curves.items():
         if curve:
             scores = list(curve.values())
             means = [score.mean for score in scores]
             axes.errorbar(list(curve), means, yerr=_ends(scores), fmt=style, capsize=3, label=label)
-    for label, score, color in (
-        ("memory of another episode", memory.swapped, "tab:red"),
-        ("frozen after the first step", memory.frozen, "tab:green"),
-    ):
+    lines = {
+        "memory of another episode": (memory.swapped, "tab:red"),
+        "frozen after the first step": (memory.frozen, "tab:green"),
+    }
+    for label, (score, color) in lines.items():
         if score is not None:
             axes.axhline(score.mean, color=color, linestyle="-.", linewidth=1.2, label=label)
     if memory.windows:
@@ -216,9 +201,8 @@ def _draw_horizon(axes: Any, memory: MemoryFinding) -> None:
         axes.set_xticks([])
     axes.set_xlabel("n (observations, or steps)")
     axes.set_ylabel("return")
-    horizon = _horizon(memory)
-    title = f"B. The agent uses its memory: {memory.verdict}" + (f"\n({horizon})" if horizon else "")
-    axes.set_title(title, fontsize=10)
+    horizon = f"\n({_horizon(memory)})" if memory.verdict == "yes" else ""
+    axes.set_title(f"B. The agent uses its memory: {memory.verdict}{horizon}", fontsize=10)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
 
 
