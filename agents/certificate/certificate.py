@@ -5,7 +5,6 @@ The names of the fields are the keys of ``certificate.json``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from statistics import NormalDist
@@ -43,17 +42,11 @@ class Interval:
     count: int
 
     @classmethod
-    def of(cls, values: Sequence[float] | np.ndarray) -> Self:
-        """The interval of the mean of independent values (N,), N > 1."""
-        numbers = np.asarray(values, float)
-        mean, count = float(numbers.mean()), len(numbers)
-        half = quantile(count - 1) * float(numbers.std(ddof=1)) / sqrt(count)
+    def of(cls, values: np.ndarray) -> Self:
+        """The interval of the mean of independent values (N,), N > 1, such as the differences of pairs of episodes."""
+        mean, count = float(values.mean()), len(values)
+        half = quantile(count - 1) * float(values.std(ddof=1)) / sqrt(count)
         return cls(mean, mean - half, mean + half, count)
-
-    @classmethod
-    def of_difference(cls, first: np.ndarray, second: np.ndarray) -> Self:
-        """The interval of the mean of ``first - second``, both (N,), where equal places share the episode's seed."""
-        return cls.of(np.asarray(first) - np.asarray(second))
 
     @property
     def standard_error(self) -> float:

@@ -78,8 +78,8 @@ def environment_verdict(methods: list[Method], random: np.ndarray, known: Refere
     score = attrgetter("selection_score")
     without = max((method for method in methods if not method.has_memory), key=score)
     best = max((method for method in methods if method.has_memory and not method.control), key=score, default=None)
-    gap = None if best is None else Interval.of_difference(best.returns, without.returns)
-    controls = [Interval.of_difference(method.returns, without.returns) for method in methods if method.control]
+    gap = None if best is None else Interval.of(best.returns - without.returns)
+    controls = [Interval.of(method.returns - without.returns) for method in methods if method.control]
     verdict, reason = _verdict(without, best, controls, random, known)
     return EnvironmentFinding(
         verdict,
@@ -120,7 +120,7 @@ def _verdict(
         return NEEDS_NOT, f"by the table of tasks, not measured here, the best without memory {why}"
     if best is None:
         return CANNOT_TELL, "there was no method with memory to compare with"
-    gap = Interval.of_difference(best.returns, without.returns)
+    gap = Interval.of(best.returns - without.returns)
     least = max(MARGIN * (best.returns.mean() - random.mean()), 0)
     beats_table = floor is None or Interval.of(best.returns).low - floor.high > least
     if gap.low > least and beats_table:

@@ -31,28 +31,30 @@ def examine_memory(
     :param intact: returns (E,) of the agent as it is
     :param random: returns (E,) of random actions on the same episodes
     """
-    curve = _WindowCurve(model, evaluator, intact)
-    worth = curve.measure(longest)
-    horizon = curve.horizon(worth.mean, longest) if worth.low > 0 else None
+    windows = _Windows(model, evaluator, intact)
+    windows.measure(longest)
+    doubled, worth = list(windows.returns), windows.loss(1)
+    horizon = windows.horizon(longest) if worth.low > 0 else None
     evaluator.announce("the agent with its memory frozen, and with another episode's")
     frozen, swapped = evaluator.returns(FrozenMemory(model)), _swapped(model, evaluator, rows)
     evaluator.announce("the agent reset every n steps")
-    resets = {size: Interval.of(evaluator.returns(reset_every(model, size))) for size in curve.doubled}
-    losses = {size: curve.loss(size) for size in sorted(curve.returns)}
-    others = {"frozen": frozen} | ({} if swapped is None else {"swapped": swapped})
-    other_losses = {name: Interval.of_difference(intact, returns) for name, returns in others.items()}
-    verdict, reason = memory_verdict(Interval.of_difference(intact, random), worth, other_losses.get("swapped"))
+    resets = {size: Interval.of(evaluator.returns(reset_every(model, size))) for size in doubled}
+    by_size = dict(sorted(windows.returns.items()))
+    losses = {str(size): windows.loss(size) for size in by_size} | {"frozen": Interval.of(intact - frozen)}
+    if swapped is not None:
+        losses["swapped"] = Interval.of(intact - swapped)
+    verdict, reason = memory_verdict(Interval.of(intact - random), worth, losses.get("swapped"))
     return MemoryFinding(
         verdict,
         reason,
         Interval.of(intact),
-        windows={size: Interval.of(returns) for size, returns in sorted(curve.returns.items())},
+        windows={size: Interval.of(returns) for size, returns in by_size.items()},
         resets=resets,
         swapped=None if swapped is None else Interval.of(swapped),
         frozen=Interval.of(frozen),
-        losses={**{str(size): loss for size, loss in losses.items()}, **other_losses},
+        losses=losses,
         horizon=horizon if verdict == "yes" else None,
-        too_short=max((size for size, loss in losses.items() if loss.low > 0), default=None),
+        too_short=max((size for size in by_size if losses[str(size)].low > 0), default=None),
     )
 
 
@@ -91,50 +93,42 @@ def _swapped(model: PolicyPredictor, evaluator: Evaluator, rows: StateRows | Non
     return np.where(first.receivers(n_envs, len(returns[0])), *returns)
 
 
-class _WindowCurve:
-    """The returns by the size of a rolling window, as they are measured.
+class _Windows:
+    """The agent with rolling windows.
 
     :param intact: returns (E,) of the agent as it is
     """
 
     def __init__(self, model: PolicyPredictor, evaluator: Evaluator, intact: np.ndarray) -> None:
         self.model, self.evaluator, self.intact = model, evaluator, intact
-        self.returns: dict[int, np.ndarray] = {}
-        self.doubled: list[int] = []
+        self.returns: dict[int, np.ndarray] = {}  # by size
 
-    def measure(self, longest: int) -> Interval:
-        """Windows of 1, 2, 4 ... observations, until two in a row are enough or none is shorter than an episode.
-
-        :return: what the memory is worth: the loss without it
-        """
+    def measure(self, longest: int) -> None:
+        """Windows of 1, 2, 4 ... observations, until two in a row are enough or none is shorter than an episode."""
         size, enough = 1, 0
         while size < max(2, longest) and enough < 2:
-            self.doubled.append(self._window(size))
-            worth = self.loss(1)
-            # Where memory is worth nothing, no window has anything to lose.
-            enough = enough + 1 if worth.low <= 0 or self._enough(size, worth.mean) else 0
+            enough = enough + 1 if self._enough(self._window(size)) else 0
             size *= 2
-        return worth
 
-    def horizon(self, worth: float, longest: int) -> int:
+    def horizon(self, longest: int) -> int:
         """The smallest window that is enough, and so are all longer ones; one as long as the episodes always is."""
-        sizes = sorted(self.returns)
-        low = max((size for size in sizes if not self._enough(size, worth)), default=0)
-        high = min((size for size in sizes if size > low), default=longest)
+        low = max((size for size in self.returns if not self._enough(size)), default=0)
+        high = min((size for size in self.returns if size > low), default=longest)
         for _ in range(3):  # between two powers of two; exact up to 16
             middle = self._window((low + high) // 2) if high - low > 1 else high
             if middle in (low, high):
                 break
-            low, high = (low, middle) if self._enough(middle, worth) else (middle, high)
+            low, high = (low, middle) if self._enough(middle) else (middle, high)
         return high
 
     def loss(self, size: int) -> Interval:
-        """What the agent loses with this window."""
-        return Interval.of_difference(self.intact, self.returns[size])
+        """What the agent loses with this window; with that of 1 observation, all that its memory is worth."""
+        return Interval.of(self.intact - self.returns[size])
 
-    def _enough(self, size: int, worth: float) -> bool:
-        """Whether the loss with this window is clearly under a tenth of the memory's worth."""
-        return self.loss(size).high <= MARGIN * worth
+    def _enough(self, size: int) -> bool:
+        """Whether the loss is clearly under a tenth of the memory's worth; if that is nothing, there is none to lose."""
+        worth = self.loss(1)
+        return worth.low <= 0 or self.loss(size).high <= MARGIN * worth.mean
 
     def _window(self, size: int) -> int:
         """Measure a window; the size that it really has."""
