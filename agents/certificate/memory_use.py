@@ -126,7 +126,7 @@ class _Windows:
         return Interval.of(self.intact - self.returns[size])
 
     def _enough(self, size: int) -> bool:
-        """Whether the loss is clearly under a tenth of the memory's worth; if that is nothing, there is none to lose."""
+        """Whether the loss is clearly under a tenth of the memory's worth, or that is nothing."""
         worth = self.loss(1)
         return worth.low <= 0 or self.loss(size).high <= MARGIN * worth.mean
 

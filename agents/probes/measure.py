@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from rl_larnn.agents.probes.probe import PROBES, Probe
 from rl_larnn.agents.probes.readout import fit, ridge
+from rl_larnn.agents.probes.streams import Draw
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
 from rl_larnn.agents.settings.overrides import as_meant, describe, fits, keyword_types
 from rl_larnn.errors import UserError, one_line
@@ -74,12 +76,8 @@ STANDARD_MEMORIES: tuple[MemoryConfig, ...] = (
 )
 
 
-@dataclass
-class Scores:
-    """Per probe the score before and after the fit."""
-
-    untrained: dict[str, float] = field(default_factory=dict)
-    fitted: dict[str, float] = field(default_factory=dict)
+#: Of a memory: by its weights, ``"untrained"`` or ``"fitted"``, the score of each probe.
+Scores = dict[str, dict[str, float]]
 
 
 def measure_memories(
@@ -94,32 +92,31 @@ def measure_memories(
     :raises UserError: for an unknown memory or option
     """
     probes = list(probes)
-    scores = {str(memory): Scores() for memory in memories}
+    scores: dict[str, Scores] = {}
     with reporter.progress(len(memories) * (1 + len(probes) * fitted)) as bar:
         for memory in memories:
             bar.note(f"{memory}, untrained")
-            scores[str(memory)].untrained = untrained_scores(memory, probes)
+            own = scores[str(memory)] = {"untrained": untrained_scores(memory, probes)}
             bar.advance()
             for probe in probes if fitted else ():
                 bar.note(f"{memory}, fitted to {probe.name}")
-                scores[str(memory)].fitted[probe.name] = fitted_score(memory, probe)
+                own.setdefault("fitted", {})[probe.name] = fitted_score(memory, probe)
                 bar.advance()
     return scores
 
 
 def untrained_scores(memory: MemoryConfig, probes: Iterable[Probe] = tuple(PROBES.values())) -> dict[str, float]:
     """Per probe the score of random weights, as a mean over :data:`SEEDS`."""
-    probes = list(probes)
-    scores: dict[str, list[float]] = {probe.name: [] for probe in probes}
-    for seed in SEEDS:
-        outputs: dict[tuple[Any, int], Tensor] = {}
-        for probe in probes:
-            key = (probe.draw, probe.sequences)
-            if key not in outputs:
-                xs = probe.draw(seed=seed, sequences=probe.sequences).xs
-                outputs[key] = _outputs(memory.build(xs.shape[-1], seed), xs)
-            scores[probe.name].append(_score(probe, outputs[key], seed))
-    return {name: fmean(values) for name, values in scores.items()}
+
+    @cache
+    def outputs(draw: Draw, sequences: int, seed: int) -> Tensor:
+        xs = draw(seed=seed, sequences=sequences).xs
+        return _outputs(memory.build(xs.shape[-1], seed), xs)
+
+    def score(probe: Probe, seed: int) -> float:
+        return _score(probe, outputs(probe.draw, probe.sequences, seed), seed)
+
+    return {probe.name: fmean(score(probe, seed) for seed in SEEDS) for probe in probes}
 
 
 def fitted_score(memory: MemoryConfig, probe: Probe) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,13 @@ DIGITS = 4
 
 def rows(memories: Mapping[str, Scores]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: one for each memory and its weights, one column for each probe."""
-    lines = [(name, weights, own) for name, scores in memories.items() for weights, own in _parts(scores)]
+    lines = [(name, weights, own) for name, scores in memories.items() for weights, own in scores.items()]
     probes = list(dict.fromkeys(probe for *_, own in lines for probe in own))
-    cells = [[name, weights, *(_cell(own.get(probe)) for probe in probes)] for name, weights, own in lines]
+    # The z writes a rounded -0 as 0.
+    cells = [
+        [name, weights, *(f"{own[probe]:z.2f}" if probe in own else "" for probe in probes)]
+        for name, weights, own in lines
+    ]
     return ["memory", "weights", *probes], cells
 
 
@@ -38,11 +42,12 @@ def markdown(memories: Mapping[str, Scores]) -> str:
 
 def to_json(memories: Mapping[str, Scores]) -> dict[str, Any]:
     """Plain data: the versions that decide what is measured, and per memory, weights and probe the score."""
-
-    def rounded(scores: Mapping[str, float]) -> dict[str, float]:
-        return {probe: round(score, DIGITS) for probe, score in scores.items()}
-
-    plain = {name: {weights: rounded(own) for weights, own in _parts(scores)} for name, scores in memories.items()}
+    plain = {
+        name: {
+            weights: {probe: round(score, DIGITS) for probe, score in own.items()} for weights, own in scores.items()
+        }
+        for name, scores in memories.items()
+    }
     return {"versions": versions(), "scores": plain}
 
 
@@ -73,10 +78,10 @@ def draw(memories: Mapping[str, Scores], path: Path) -> None:
 
     :param path: file to write; its suffix decides the format
     """
-    kinds = list(dict.fromkeys(weights for scores in memories.values() for weights, _ in _parts(scores)))
+    kinds = list(dict.fromkeys(weights for scores in memories.values() for weights in scores))
     figure = figure_class()(figsize=(12, 0.9 + 2.6 * len(kinds)), layout="constrained")
     for axes, weights in zip(figure.subplots(len(kinds), squeeze=False).ravel(), kinds, strict=True):
-        _draw_bars(axes, {name: dict(_parts(scores)).get(weights, {}) for name, scores in memories.items()})
+        _draw_bars(axes, {name: scores.get(weights, {}) for name, scores in memories.items()})
         axes.set_title(weights, fontsize=10)
     figure.supylabel("score (0: chance, 1: all of it)", fontsize=10)
     handles, names = figure.axes[0].get_legend_handles_labels()
@@ -99,14 +104,3 @@ def _draw_bars(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_xlim(-0.5, len(probes) - 0.5)
     for bound in (0, 1):
         axes.axhline(bound, color="0.25", linewidth=0.8)
-
-
-def _parts(scores: Scores) -> Iterable[tuple[str, Mapping[str, float]]]:
-    """Name of the weights and the scores, of those that were measured."""
-    return [(name, own) for name, own in (("untrained", scores.untrained), ("fitted", scores.fitted)) if own]
-
-
-def _cell(score: float | None) -> str:
-    if score is None:
-        return ""
-    return "0.00" if (text := f"{score:.2f}") == "-0.00" else text
