@@ -12,7 +12,7 @@ from rl_larnn.agents.certificate.memory_need import CANNOT_TELL, NEEDS, NEEDS_NO
 from rl_larnn.agents.reporting.styles import figure_class
 from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.errors import UserError
-from rl_larnn.files import replacing, write_json
+from rl_larnn.files import replacing, write_json, write_text
 
 _SUFFIXES = (".json", ".md", ".png")
 _SENTENCES = {
@@ -41,8 +41,7 @@ def save_certificate(certificate: Certificate, folder: Path) -> list[Path]:
             pictures = [picture_file]
         except UserError:
             pictures = []
-        with replacing(text_file) as temporary:
-            temporary.write_text(markdown(certificate, pictures[0].name if pictures else None), encoding="utf-8")
+        write_text(text_file, markdown(certificate, pictures[0].name if pictures else None))
         write_json(json_file, {"paragraph": paragraph(certificate), **certificate.to_json()})
     except OSError as error:
         raise UserError(f"cannot write the certificate into {folder}: {error.strerror or error}") from error

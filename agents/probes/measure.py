@@ -1,7 +1,4 @@
-"""Every probe of every memory, untrained and after a short fit.
-
-Letters: T time, B sequences, O output.
-"""
+"""Every probe of every memory, untrained and after a short fit. Letters: T time, B sequences, O output."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.reporting.tables import markdown_table
 from rl_larnn.agents.runs.results import versions
 from rl_larnn.errors import UserError
-from rl_larnn.files import replacing, write_json
+from rl_larnn.files import replacing, write_json, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,16 +61,11 @@ def file_writer(path: Path) -> Callable[[Mapping[str, Scores]], None]:
     if path.suffix == ".json":
         return lambda memories: write_json(path, to_json(memories))
     if path.suffix == ".md":
-        return lambda memories: _write_markdown(memories, path)
+        return lambda memories: write_text(path, markdown(memories) + "\n")
     pictures = figure_class()().canvas.get_supported_filetypes()
     if path.suffix[1:] not in pictures:
         raise UserError(f"cannot write {path}: its name should end in .json, .md or one of {', '.join(pictures)}")
     return lambda memories: draw(memories, path)
-
-
-def _write_markdown(memories: Mapping[str, Scores], path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(markdown(memories) + "\n", encoding="utf-8")
 
 
 def draw(memories: Mapping[str, Scores], path: Path) -> None:

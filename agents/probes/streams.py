@@ -7,12 +7,12 @@ Symbols are four suits, shown as ``RepeatPrevious`` shows them: one-hot, with a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from gymnasium import Env
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -33,16 +33,14 @@ class Stream(NamedTuple):
     hidden: Tensor  # (T, B) symbols, or (T, B, K) numbers
 
 
-class Draw(Protocol):
-    """Draws a stream; the same one each time."""
-
-    def __call__(self, *, seed: int, sequences: int) -> Stream: ...
+#: Draws the stream of a ``seed`` with so many ``sequences``; the same one each time.
+Draw = Callable[..., Stream]
 
 
 @lru_cache
 def uniform_symbols(*, seed: int, sequences: int, steps: int, blanks: int = 0) -> Stream:
     """Symbols of equal chance, then ``blanks`` steps that show none."""
-    symbols = torch.randint(SYMBOLS, (steps, sequences), generator=_generator(seed))
+    symbols = torch.randint(SYMBOLS, (steps, sequences), generator=torch.Generator().manual_seed(seed))
     symbols = torch.cat([symbols, torch.full((blanks, sequences), BLANK)])
     return Stream(_shown(symbols), symbols)
 
@@ -53,7 +51,7 @@ def biased_symbols(*, seed: int, sequences: int, steps: int) -> Stream:
 
     With one rate for all, the number of steps alone would nearly tell how often it was shown.
     """
-    generator = _generator(seed)
+    generator = torch.Generator().manual_seed(seed)
     rates = torch.rand(sequences, generator=generator)
     others = torch.randint(1, SYMBOLS, (steps, sequences), generator=generator)
     symbols = torch.where(torch.rand(steps, sequences, generator=generator) < rates, 0, others)
@@ -68,21 +66,17 @@ def cartpole(*, seed: int, sequences: int, steps: int) -> Stream:
     holds the pole for far longer than a stream.
     """
     env, random = make("CartPole-POMDP-v0", disable_env_checker=True), np.random.default_rng(seed)
-    episodes = [_balance(env, random, steps) for _ in range(sequences)]
+    positions, states = np.zeros((steps, sequences, 2), np.float32), np.zeros((steps, sequences, 4))
+    for place in range(sequences):
+        for step in range(steps):
+            if step == 0:
+                shown = env.reset(seed=int(random.integers(2**31)))[0]
+            else:
+                force = states[step - 1, place] @ _GAINS + _CONTROL_NOISE * random.standard_normal()
+                shown = env.step(int(force > 0))[0]
+            positions[step, place], states[step, place] = shown, env.unwrapped.state  # type: ignore[attr-defined]
     env.close()
-    positions, states = (np.stack(parts, axis=1) for parts in zip(*episodes, strict=True))
     return Stream(torch.from_numpy(positions / positions.std((0, 1))), torch.from_numpy(states[..., [1, 3]]))
-
-
-def _balance(env: Env, random: np.random.Generator, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Observations ``(T, 2)`` and states ``(T, 4)`` from the start of an episode."""
-    observations = [env.reset(seed=int(random.integers(2**31)))[0]]
-    states = [np.array(env.unwrapped.state)]  # type: ignore[attr-defined]
-    while len(observations) < steps:
-        force = states[-1] @ _GAINS + _CONTROL_NOISE * random.standard_normal()
-        observations.append(env.step(int(force > 0))[0])
-        states.append(np.array(env.unwrapped.state))  # type: ignore[attr-defined]
-    return np.stack(observations), np.stack(states)
 
 
 def _shown(symbols: Tensor) -> Tensor:
@@ -91,7 +85,3 @@ def _shown(symbols: Tensor) -> Tensor:
     first = torch.zeros_like(suits[..., :1])
     first[0] = 1
     return torch.cat([suits, first], dim=-1).float()
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
