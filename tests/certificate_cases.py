@@ -93,6 +93,14 @@ class Present:
         return (observation[:, 0] > 0).astype(int), None
 
 
+class Idle(Lag):
+    """Carries the last signs and acts on the present one alone."""
+
+    def predict(self, observation: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> Any:
+        after = super().predict(observation, state, episode_start, deterministic)[1]
+        return Present().predict(observation, None, episode_start, deterministic)[0], after
+
+
 def side_by_side(make: Callable[[], gym.Env], n_envs: int = N_ENVS) -> DummyVecEnv:
     return DummyVecEnv([lambda: Monitor(make()) for _ in range(n_envs)])
 
@@ -103,8 +111,8 @@ def evaluator_of(make: Callable[[], gym.Env], episodes: int = 32) -> Evaluator:
     return evaluator
 
 
-def finding(model: Any, make: Callable[[], gym.Env], longest: int = 24) -> MemoryFinding:
+def finding(model: Any, make: Callable[[], gym.Env]) -> MemoryFinding:
     evaluator = evaluator_of(make)
     rows = StateRows.of(model, evaluator.env.reset())
     random = evaluator.returns(RandomPolicy(evaluator.env.action_space, 0))
-    return examine_memory(model, evaluator, longest, rows, evaluator.returns(model), random)
+    return examine_memory(model, evaluator, evaluator.evaluate(model), rows, random)

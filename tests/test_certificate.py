@@ -26,7 +26,7 @@ from rl_larnn.agents.certificate.report import markdown
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.training import TrainConfig, train
 from rl_larnn.errors import UserError
-from tests.certificate_cases import Echo, First, Lag, Present, side_by_side
+from tests.certificate_cases import Echo, First, Idle, Present, side_by_side
 from tests.script_cases import caller
 from tests.toy_envs import RandomSpaces, RecallFirst
 
@@ -105,13 +105,7 @@ def test_stock_agents_can_be_certified(algorithm: type[PPO] | type[StockRecurren
 
 
 def test_a_task_that_needs_no_memory_is_found_out_by_imitation() -> None:
-    class Carries(Lag):
-        def predict(self, observation: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> Any:
-            return Present().predict(observation, None, episode_start, True)[0], super().predict(
-                observation, state, episode_start, True
-            )[1]
-
-    found = small(Carries(2), Echo, ceiling=24.0)
+    found = small(Idle(2), Echo, ceiling=24.0)
     assert found.environment.verdict == "does not need memory" and found.memory.verdict == "no"
     # Nothing more had to be tried.
     assert "memoryless PPO" not in found.environment.scores

@@ -20,7 +20,7 @@ from rl_larnn.agents.certificate.interventions import (
 )
 from rl_larnn.agents.certificate.memory_use import memory_verdict
 from rl_larnn.agents.certificate.policies import RandomPolicy
-from tests.certificate_cases import Clock, Echo, First, Lag, Parity, Present, finding, side_by_side
+from tests.certificate_cases import Clock, Echo, First, Idle, Lag, Parity, Present, finding, side_by_side
 from tests.toy_envs import RecallFirst
 
 # ---------------------------------------------------------------------- episodes and intervals
@@ -89,18 +89,12 @@ def test_the_curve_finds_the_horizon(lag: int, axis: int) -> None:
 
 
 def test_an_agent_that_ignores_its_state_does_not_use_it() -> None:
-    class Idle(Lag):
-        def predict(self, observation: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> Any:
-            return Present().predict(observation, None, episode_start, True)[0], super().predict(
-                observation, state, episode_start, deterministic
-            )[1]
-
     found = finding(Idle(3), Echo)
     assert found.verdict == "no" and found.horizon is None and found.losses["1"] == Interval(0, 0, 0, 32)
 
 
 def test_what_the_first_observation_told_survives_freezing_but_not_swapping() -> None:
-    found = finding(First(), lambda: RecallFirst(8), longest=8)
+    found = finding(First(), lambda: RecallFirst(8))
     assert found.verdict == "yes" and found.frozen == found.intact == Interval(1, 1, 1, 32)
     assert found.swapped is not None and found.swapped.high < 0.9
     # No window short of the episode is enough.

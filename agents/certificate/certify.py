@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -97,10 +97,9 @@ def _certify(
     intact = evaluator.evaluate(model)
     random = evaluator.returns(RandomPolicy(evaluator.env.action_space, evaluator.seed))
     has_memory, rows = _state_rows(model, evaluator.env)
+    memory = MemoryFinding("no", NO_MEMORY, Interval.of(intact.returns))
     if has_memory:
-        memory = examine_memory(model, evaluator, int(intact.lengths.max()), rows, intact.returns, random)
-    else:
-        memory = MemoryFinding("no", NO_MEMORY, Interval.of(intact.returns))
+        memory = examine_memory(model, evaluator, intact, rows, random)
     if search_steps is None:
         assert costs is not None
         left_s = 0.8 * evaluator.budget_s - evaluator.elapsed_s
@@ -130,19 +129,12 @@ def _state_rows(model: PolicyPredictor, env: VecEnv) -> tuple[bool, StateRows | 
     return True, StateRows.of(model, observation)
 
 
-@contextmanager
-def _opened(env: EnvironmentSource) -> Iterator[VecEnv]:
+def _opened(env: EnvironmentSource) -> AbstractContextManager[VecEnv]:
     if isinstance(env, VecEnv):
-        yield env
-        return
+        return nullcontext(env)
     if isinstance(env, gym.Env):
-        yield DummyVecEnv([lambda: Monitor(env)])
-        return
-    opened = make_vec_env(partial(make, resolve_id(env)), N_ENVS) if isinstance(env, str) else env(N_ENVS)
-    try:
-        yield opened
-    finally:
-        opened.close()
+        return nullcontext(DummyVecEnv([lambda: Monitor(env)]))
+    return closing(make_vec_env(partial(make, resolve_id(env)), N_ENVS) if isinstance(env, str) else env(N_ENVS))
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
 from rl_larnn.agents.certificate.certificate import MARGIN, Interval, MemoryFinding
-from rl_larnn.agents.certificate.evaluator import Evaluator
+from rl_larnn.agents.certificate.evaluator import Episodes, Evaluator
 from rl_larnn.agents.certificate.interventions import (
     FrozenMemory,
     StateRows,
@@ -17,20 +19,15 @@ from rl_larnn.agents.certificate.interventions import (
 
 
 def examine_memory(
-    model: PolicyPredictor,
-    evaluator: Evaluator,
-    longest: int,
-    rows: StateRows | None,
-    intact: np.ndarray,
-    random: np.ndarray,
+    model: PolicyPredictor, evaluator: Evaluator, whole: Episodes, rows: StateRows | None, random: np.ndarray
 ) -> MemoryFinding:
     """Score the agent with its memory shortened, swapped and frozen.
 
-    :param longest: steps of the longest of these episodes
+    :param whole: the episodes of the agent as it is
     :param rows: how to reach the rows of its state; without it nothing is swapped
-    :param intact: returns (E,) of the agent as it is
     :param random: returns (E,) of random actions on the same episodes
     """
+    intact, longest = whole.returns, int(whole.lengths.max())
     windows = _Windows(model, evaluator, intact)
     windows.measure(longest)
     doubled, worth = list(windows.returns), windows.loss(1)
@@ -93,15 +90,18 @@ def _swapped(model: PolicyPredictor, evaluator: Evaluator, rows: StateRows | Non
     return np.where(first.receivers(n_envs, len(returns[0])), *returns)
 
 
+@dataclass
 class _Windows:
     """The agent with rolling windows.
 
     :param intact: returns (E,) of the agent as it is
+    :param returns: by size, of the windows that were measured
     """
 
-    def __init__(self, model: PolicyPredictor, evaluator: Evaluator, intact: np.ndarray) -> None:
-        self.model, self.evaluator, self.intact = model, evaluator, intact
-        self.returns: dict[int, np.ndarray] = {}  # by size
+    model: PolicyPredictor
+    evaluator: Evaluator
+    intact: np.ndarray
+    returns: dict[int, np.ndarray] = field(default_factory=dict)
 
     def measure(self, longest: int) -> None:
         """Windows of 1, 2, 4 ... observations, until two in a row are enough or none is shorter than an episode."""
