@@ -15,7 +15,7 @@ from rl_larnn.agents.certificate.certificate import MemoryFinding
 from rl_larnn.agents.certificate.evaluator import Evaluator
 from rl_larnn.agents.certificate.interventions import StateRows
 from rl_larnn.agents.certificate.memory_use import examine_memory
-from rl_larnn.agents.certificate.policies import RandomPolicy
+from rl_larnn.agents.certificate.policies import random_policy
 
 N_ENVS = 16
 
@@ -114,5 +114,5 @@ def evaluator_of(make: Callable[[], gym.Env], episodes: int = 32) -> Evaluator:
 def finding(model: Any, make: Callable[[], gym.Env]) -> MemoryFinding:
     evaluator = evaluator_of(make)
     rows = StateRows.of(model, evaluator.env.reset())
-    random = evaluator.returns(RandomPolicy(evaluator.env.action_space, 0))
+    random = evaluator.returns(random_policy(evaluator.env.action_space, 0))
     return examine_memory(model, evaluator, evaluator.evaluate(model), rows, random)

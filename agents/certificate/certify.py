@@ -20,7 +20,7 @@ from rl_larnn.agents.certificate.interventions import StateRows
 from rl_larnn.agents.certificate.memory_need import environment_verdict, find_gain, find_references
 from rl_larnn.agents.certificate.memory_use import examine_memory
 from rl_larnn.agents.certificate.memoryless_baselines import Comparison
-from rl_larnn.agents.certificate.policies import RandomPolicy
+from rl_larnn.agents.certificate.policies import random_policy
 from rl_larnn.agents.runs.checkpoint import restore_generators, save_generators
 from rl_larnn.envs import make, resolve_id
 from rl_larnn.errors import UserError
@@ -95,7 +95,7 @@ def _certify(
     evaluator.episodes = -(-episodes // n_envs) * n_envs
     evaluator.announce("the agent as it is")
     intact = evaluator.evaluate(model)
-    random = evaluator.returns(RandomPolicy(evaluator.env.action_space, evaluator.seed))
+    random = evaluator.returns(random_policy(evaluator.env.action_space, evaluator.seed))
     has_memory, rows = _state_rows(model, evaluator.env)
     memory = MemoryFinding("no", NO_MEMORY, Interval.of(intact.returns))
     if has_memory:

@@ -17,7 +17,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.certificate.interventions import COPIES, repeat_rows
-from rl_larnn.agents.certificate.policies import Frames, RandomPolicy
+from rl_larnn.agents.certificate.policies import Frames, random_policy
 from rl_larnn.agents.certificate.training import ROLLOUT, train_ppo
 from rl_larnn.agents.settings.environments import derived_seed
 from rl_larnn.errors import UserError
@@ -175,7 +175,7 @@ class Evaluator:
         started = time.perf_counter()
         played = self._play(agent, self.env.num_envs, _COSTS)
         agent_s = (time.perf_counter() - started) / played.steps
-        random = self._play(RandomPolicy(self.env.action_space, self._derived(_COSTS)), self.env.num_envs, _COSTS)
+        random = self._play(random_policy(self.env.action_space, self._derived(_COSTS)), self.env.num_envs, _COSTS)
         window_s = agent_s + self._predict_s(agent, COPIES) - self._predict_s(agent, 1)
         # Where agents are poor, episodes may be short; those of a better method last until the time limit.
         spec = self.env.get_attr("spec")[0]

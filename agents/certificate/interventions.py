@@ -1,4 +1,4 @@
-"""One agent with its memory changed. Each class predicts as the agent does, except for what it remembers.
+"""One agent with its memory changed. Each function makes one that predicts alike, except for what it remembers.
 
 Time t counts the steps of an episode from 0. The *intact* memory before step t holds observations 0 .. t - 1.
 """
@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflat
 
 from rl_larnn.agents.certificate.policies import Predictor
 
-#: Copies of a memory that take turns in a :class:`Window`; windows of up to so many observations are exact.
+#: Copies of a memory that take turns in a :func:`rolling_window`; windows of up to so many observations are exact.
 COPIES = 16
 
 
@@ -76,63 +76,62 @@ class StateRows:
         return tree_unflatten([function(*group) for group in zip(self.axes, arrays, *others, strict=True)], nesting)
 
 
-class Window(Predictor):
-    """Remembers the last ``size`` observations only, the present one among them.
+def rolling_window(model: PolicyPredictor, size: int, copies: int) -> Predictor:
+    """An agent that remembers the last ``size`` observations only, the present one among them.
 
     Several copies of the memory read the same episode. Copy c is reset at every t where t - c * spacing is a multiple
     of ``size``; the action is that of the copy that was reset longest ago. It has seen ``size - spacing + 1`` to
-    ``size`` observations (all of them while t < size). With one copy this is the plain reset every ``size`` steps,
-    which leaves 1 to ``size`` observations and so understates a memory: it is empty at some steps whatever the size.
+    ``size`` observations (all of them while t < size).
 
     :param model: an agent whose ``predict`` takes ``state`` and ``episode_start``
-    :param size: observations; a multiple of ``copies``
+    :param size: observations; a multiple of ``copies``, such as those of :func:`window_size`
     """
+    assert size % copies == 0
+    spacing = size // copies
 
-    def __init__(self, model: PolicyPredictor, size: int, copies: int) -> None:
-        assert size % copies == 0
-        self.model, self.size, self.copies, self.spacing = model, size, copies, size // copies
+    def step(observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
+        inner, time = (None, np.zeros(len(starts), int)) if state is None else (state[0], state[1] + 1)
+        time = np.where(starts, 0, time)
+        phases = np.arange(copies)[:, None] * spacing
+        resets = (time == 0) | ((time - phases) % size == 0)  # (copies, B)
+        actions, inner = model.predict(repeat_rows(observation, copies), inner, resets.reshape(-1), deterministic)
+        oldest = (time // spacing + 1) % copies
+        return actions.reshape(*resets.shape, *actions.shape[1:])[oldest, np.arange(len(starts))], (inner, time)
 
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        rows = len(starts)
-        time = np.zeros(rows, int) if state is None else np.where(starts, 0, state[1] + 1)
-        phases = np.arange(self.copies)[:, None] * self.spacing
-        resets = (time == 0) | ((time - phases) % self.size == 0)  # (copies, B)
-        shown, inner = repeat_rows(observation, self.copies), None if state is None else state[0]
-        actions, inner = self.model.predict(shown, inner, resets.reshape(-1), deterministic)
-        oldest = (time // self.spacing + 1) % self.copies
-        actions = actions.reshape(self.copies, rows, *actions.shape[1:])[oldest, np.arange(rows)]
-        return actions, (inner, time)
+    return Predictor(step)
 
 
-def rolling_window(model: PolicyPredictor, size: int) -> Window:
-    """A window of ``size`` observations, exact up to :data:`COPIES`, else between 15/16 of ``size`` and ``size``.
+def window_size(size: int) -> tuple[int, int]:
+    """The nearest size of a rolling window that its copies can share evenly, and their number.
 
-    A size that the copies cannot share evenly is rounded to the nearest that they can.
+    Windows are exact up to :data:`COPIES`; longer ones hold between 15/16 of their size and all of it.
     """
     spacing = -(-size // COPIES)
-    return Window(model, round(size / spacing) * spacing, round(size / spacing))
+    return round(size / spacing) * spacing, round(size / spacing)
 
 
-def reset_every(model: PolicyPredictor, steps: int) -> Window:
-    """The agent whose memory is reset at every t that is a multiple of ``steps``."""
-    return Window(model, steps, 1)
+def reset_every(model: PolicyPredictor, steps: int) -> Predictor:
+    """The agent whose memory is reset at every t that is a multiple of ``steps``: a window of one copy.
+
+    It holds 1 to ``steps`` observations and so understates a memory: it is empty at some steps whatever the size.
+    """
+    return rolling_window(model, steps, 1)
 
 
-class FrozenMemory(Predictor):
+def frozen_memory(model: PolicyPredictor) -> Predictor:
     """Remembers the first observation only: at every t > 0 it acts on the memory as it was after step 0.
 
     An agent that has to remember only how the episode began loses nothing.
     """
 
-    def __init__(self, model: PolicyPredictor) -> None:
-        self.model = model
-
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        actions, after = self.model.predict(observation, state, starts, deterministic)
+    def step(observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
+        actions, after = model.predict(observation, state, starts, deterministic)
         return actions, after if state is None else state
 
+    return Predictor(step)
 
-class SwappedMemory(Predictor):
+
+def swapped_memory(model: PolicyPredictor, rows: StateRows, first: bool) -> Predictor:
     """Half of the rows act, at every t > 0, on the memory that another row, a donor, has before step t.
 
     The other half are the donors, which play with their own memory. So the memory fits the time, but not the episode.
@@ -141,22 +140,16 @@ class SwappedMemory(Predictor):
     :param first: whether the donors are the first half of the rows, else the second
     """
 
-    def __init__(self, model: PolicyPredictor, rows: StateRows, first: bool) -> None:
-        self.model, self.rows, self.first = model, rows, first
-
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        rows = np.arange(len(starts))
+    def step(observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
         if state is None:
-            actions, after = self.model.predict(observation, None, np.ones(len(rows), bool), deterministic)
-            return actions, (after, np.zeros(len(rows), bool))
+            actions, after = model.predict(observation, None, np.ones(len(starts), bool), deterministic)
+            return actions, (after, np.zeros(len(starts), bool))
         memory, over = state
         over = over | starts
-        half = len(rows) // 2
-        donors = rows % half + (0 if self.first else half)
-        given = self.rows.take(memory, donors)
-        actions, after = self.model.predict(observation, given, np.zeros(len(rows), bool), deterministic)
-        return actions, (self.rows.choose(over, memory, after), over)
+        half = len(starts) // 2
+        donors = np.arange(len(starts)) % half + (0 if first else half)
+        given = rows.take(memory, donors)
+        actions, after = model.predict(observation, given, np.zeros(len(starts), bool), deterministic)
+        return actions, (rows.choose(over, memory, after), over)
 
-    def receivers(self, n_envs: int, episodes: int) -> np.ndarray:
-        """Which of the episodes (E,) were played with another's memory, as a mask."""
-        return (np.arange(episodes) % n_envs >= n_envs // 2) == self.first
+    return Predictor(step)

@@ -10,11 +10,12 @@ from stable_baselines3.common.type_aliases import PolicyPredictor
 from rl_larnn.agents.certificate.certificate import MARGIN, Interval, MemoryFinding
 from rl_larnn.agents.certificate.evaluator import Episodes, Evaluator
 from rl_larnn.agents.certificate.interventions import (
-    FrozenMemory,
     StateRows,
-    SwappedMemory,
+    frozen_memory,
     reset_every,
     rolling_window,
+    swapped_memory,
+    window_size,
 )
 
 
@@ -33,7 +34,7 @@ def examine_memory(
     doubled, worth = list(windows.returns), windows.loss(1)
     horizon = windows.horizon(longest) if worth.low > 0 else None
     evaluator.announce("the agent with its memory frozen, and with another episode's")
-    frozen, swapped = evaluator.returns(FrozenMemory(model)), _swapped(model, evaluator, rows)
+    frozen, swapped = evaluator.returns(frozen_memory(model)), _swapped(model, evaluator, rows)
     evaluator.announce("the agent reset every n steps")
     resets = {size: Interval.of(evaluator.returns(reset_every(model, size))) for size in doubled}
     by_size = dict(sorted(windows.returns.items()))
@@ -85,9 +86,9 @@ def _swapped(model: PolicyPredictor, evaluator: Evaluator, rows: StateRows | Non
     n_envs = evaluator.env.num_envs
     if rows is None or n_envs % 2 != 0:
         return None
-    first, second = (SwappedMemory(model, rows, donors_first) for donors_first in (True, False))
-    returns = evaluator.returns(first), evaluator.returns(second)
-    return np.where(first.receivers(n_envs, len(returns[0])), *returns)
+    first, second = (evaluator.returns(swapped_memory(model, rows, donors_first)) for donors_first in (True, False))
+    # The donors of the one are those that received in the other.
+    return np.where(np.arange(len(first)) % n_envs >= n_envs // 2, first, second)
 
 
 @dataclass
@@ -132,8 +133,8 @@ class _Windows:
 
     def _window(self, size: int) -> int:
         """Measure a window; the size that it really has."""
-        agent = rolling_window(self.model, size)
-        if agent.size not in self.returns:
-            self.evaluator.announce(f"the agent with the last {agent.size} observations")
-            self.returns[agent.size] = self.evaluator.returns(agent)
-        return agent.size
+        size, copies = window_size(size)
+        if size not in self.returns:
+            self.evaluator.announce(f"the agent with the last {size} observations")
+            self.returns[size] = self.evaluator.returns(rolling_window(self.model, size, copies))
+        return size

@@ -17,7 +17,7 @@ from rl_larnn.agents.certificate.certificate import Interval, References
 from rl_larnn.agents.certificate.evaluator import Evaluator, play, student_steps
 from rl_larnn.agents.certificate.interventions import StateRows, reset_every
 from rl_larnn.agents.certificate.memory_need import Method, reaches
-from rl_larnn.agents.certificate.policies import FlatPolicy, Frames, VectorPolicy, flatten
+from rl_larnn.agents.certificate.policies import FlatPolicy, Frames, Predictor, flatten, vector_policy
 from rl_larnn.agents.certificate.training import imitate, train_ppo
 from rl_larnn.envs.bounds.floor import cross_entropy_search
 from rl_larnn.envs.bounds.memoryless import FAMILIES
@@ -121,7 +121,7 @@ class Comparison:
     def _variants(self, policy: FlatPolicy, inputs: Callable[..., Any]) -> list[PolicyPredictor]:
         # Where actions are numbers, sampling only adds noise; a student has not even learned how much.
         sampled = (False,) if isinstance(self.env.action_space, spaces.Box) else (False, True)
-        return [VectorPolicy(policy, inputs, each) for each in sampled]
+        return [vector_policy(policy, inputs, each) for each in sampled]
 
     def _add_student(self, teacher: PolicyPredictor, name: str, rows: StateRows | None = None) -> None:
         """Imitate the teacher.
@@ -145,7 +145,7 @@ class Comparison:
         self._add(student, self._variants(policy, inputs), has_memory=rows is not None, control=rows is not None)
 
 
-def search(env: VecEnv, name: str, steps: int, seed: int) -> list[VectorPolicy]:
+def search(env: VecEnv, name: str, steps: int, seed: int) -> list[Predictor]:
     """The cross-entropy search of :mod:`rl_larnn.envs.bounds.floor`, on the very observations of an agent.
 
     :param name: of a family of :data:`rl_larnn.envs.bounds.memoryless.FAMILIES`
@@ -155,7 +155,7 @@ def search(env: VecEnv, name: str, steps: int, seed: int) -> list[VectorPolicy]:
     family, frames = FAMILIES[name], Frames(env.observation_space, 1)
     generator, taken = np.random.default_rng(seed), 0
 
-    def policy(parameters: np.ndarray) -> VectorPolicy:
+    def policy(parameters: np.ndarray) -> Predictor:
         """Row r of a batch is acted on by row r of the parameters (B, D), or by the only one."""
         noise = np.random.default_rng(seed)
 
@@ -163,7 +163,7 @@ def search(env: VecEnv, name: str, steps: int, seed: int) -> list[VectorPolicy]:
             each = np.broadcast_to(parameters, (len(inputs), parameters.shape[-1]))
             return family.actions(each, inputs[:, None], env.action_space, noise)[:, 0]
 
-        return VectorPolicy(act, frames.inputs, sampled=False)
+        return vector_policy(act, frames.inputs, sampled=False)
 
     def mean_returns(policies: np.ndarray) -> np.ndarray:
         nonlocal taken

@@ -7,8 +7,8 @@ Letters: B rows, I numbers in an observation, F frames.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Frames:
         self.space, self.count, self.width = space, count, count * spaces.flatdim(space)
 
     def inputs(self, observation: Any, frames: np.ndarray | None, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For :class:`VectorPolicy`, whose state the frames are."""
+        """For :func:`vector_policy`, whose state the frames are."""
         shown = self.advance(frames, observation, starts)
         return shown, shown
 
@@ -98,41 +98,39 @@ class FlatFrames(VecEnvWrapper):
         return self._last, rewards, dones, infos
 
 
-class Predictor(ABC):
+#: From an observation, the state before it, the starts (B,) and whether to act deterministically to actions and state.
+Step = Callable[[Any, Any, np.ndarray, bool], tuple[np.ndarray, Any]]
+
+
+@dataclass(frozen=True)
+class Predictor:
     """A policy with Stable-Baselines3's ``predict``."""
+
+    step: Step
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """See :meth:`stable_baselines3.common.base_class.BaseAlgorithm.predict`; ``episode_start`` is required."""
         assert episode_start is not None
-        return self._predict(observation, state, episode_start, deterministic)
-
-    @abstractmethod
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]: ...
+        return self.step(observation, state, episode_start, deterministic)
 
 
-class RandomPolicy(Predictor):
+def random_policy(space: spaces.Space, seed: int) -> Predictor:
     """Acts uniformly at random."""
-
-    def __init__(self, space: spaces.Space, seed: int) -> None:
-        self.space = space
-        space.seed(seed)
-
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        return np.stack([self.space.sample() for _ in starts]), None
+    space.seed(seed)
+    return Predictor(lambda _, state, starts, deterministic: (np.stack([space.sample() for _ in starts]), None))
 
 
-class VectorPolicy(Predictor):
+def vector_policy(policy: FlatPolicy, inputs: Callable[..., tuple[np.ndarray, Any]], sampled: bool) -> Predictor:
     """Acts by a flat policy.
 
     :param inputs: from an observation, the state and the starts to the inputs (B, I) and the next state
     :param sampled: whether it samples its actions, which can be the better way to act without memory
     """
 
-    def __init__(self, policy: FlatPolicy, inputs: Callable[..., tuple[np.ndarray, Any]], sampled: bool) -> None:
-        self.policy, self.inputs, self.sampled = policy, inputs, sampled
+    def step(observation: Any, state: Any, starts: np.ndarray, _: bool) -> tuple[np.ndarray, Any]:
+        shown, after = inputs(observation, state, starts)
+        return policy(shown, not sampled), after
 
-    def _predict(self, observation: Any, state: Any, starts: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-        inputs, state = self.inputs(observation, state, starts)
-        return self.policy(inputs, not self.sampled), state
+    return Predictor(step)
