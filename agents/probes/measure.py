@@ -15,7 +15,7 @@ from rl_larnn.agents.probes.probe import PROBES, Probe
 from rl_larnn.agents.probes.readout import fit, ridge
 from rl_larnn.agents.probes.streams import Draw
 from rl_larnn.agents.reporting.reporter import SILENT, Reporter
-from rl_larnn.agents.settings.overrides import as_meant, describe, fits, keyword_types
+from rl_larnn.agents.settings.overrides import checked, keyword_types
 from rl_larnn.errors import UserError, one_line
 from rl_larnn.memories import MEMORIES, build_memory, find_memory, memory_name
 from rl_larnn.memory import Memory
@@ -49,12 +49,9 @@ class MemoryConfig:
         :raises UserError: for an unknown memory, or an option that it does not take
         """
         found = find_memory(self.memory) if isinstance(self.memory, str) else self.memory
-        options = dict(self.options)
-        for name, hint in keyword_types(found, {"input_size"}).items():
-            if name in options:
-                options[name] = as_meant(options[name], hint)
-                if not fits(options[name], hint):
-                    raise UserError(f"the option {name} expects {describe(hint)}, got {options[name]!r}")
+        hints = keyword_types(found, {"input_size"})
+        # An option that is not known is refused, with the nearest ones, when the memory is built.
+        options = {name: checked(f"option {name}", value, hints.get(name, Any)) for name, value in self.options.items()}
         memory = self.memory if self.memory in MEMORIES else found  # by its name, which errors will show
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -67,9 +67,19 @@ def fits(value: Any, hint: Any) -> bool:
     return any(_fits_one(value, part) for part in _parts(hint))
 
 
-def as_meant(value: Any, hint: Any) -> Any:
-    """The word ``none``, which text reads as None, where the type hint wants the word and no None."""
-    return "none" if value is None and not fits(value, hint) and fits("none", hint) else value
+def checked(what: str, value: Any, hint: Any) -> Any:
+    """A value that may go where the type hint stands.
+
+    Text reads the word ``none`` as None: where the hint wants the word and no None, it is the word.
+
+    :param what: what it is, for the message
+    :raises UserError: if it has another type
+    """
+    if fits(value, hint):
+        return value
+    if value is None and fits("none", hint):
+        return "none"
+    raise UserError(f"the {what} expects {describe(hint)}, got {value!r} ({type(value).__name__})")
 
 
 def _fits_one(value: Any, hint: Any) -> bool:
@@ -118,11 +128,7 @@ def apply_settings(recipe: Recipe, memory: str | None, settings: Mapping[str, An
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for key, value in {**common, **recipe.memory_options, **settings}.items():
         group = _group_of(key, groups)
-        value = as_meant(value, groups[group][key])
-        if not fits(value, groups[group][key]):
-            expected = describe(groups[group][key])
-            raise UserError(f"the setting {key} expects {expected}, got {value!r} ({type(value).__name__})")
-        chosen[group][key] = value
+        chosen[group][key] = checked(f"setting {key}", value, groups[group][key])
     change = partial(replace, recipe, for_memory={memory or recipe.algorithm: chosen["memory"]})
     row = ALGORITHMS[recipe.algorithm]
     return change(
