@@ -70,7 +70,7 @@ def find_dataset_suite(name: str) -> Suite[DatasetTask]:
 
 
 def collect_missing(suite: Suite[DatasetTask], reporter: Reporter = SILENT) -> None:
-    """Collect what is not in Minari's store; behavior policies are trained once and kept in ``runs/``.
+    """Collect what is not in Minari's store; behaviour policies are trained once and kept in ``runs/``.
 
     :raises UserError: if something cannot be collected, or was collected in another way
     """

@@ -1,4 +1,4 @@
-"""The methods that suites compare, by name: memories, baselines, and behavior cloning on datasets."""
+"""The methods that suites compare, by name: memories, baselines, and behaviour cloning on datasets."""
 
 from __future__ import annotations
 

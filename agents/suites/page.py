@@ -59,15 +59,15 @@ _PICTURES = {
 }
 
 _NORMALISED = """\
-Normalised score: 0 is the mean return of random play, 100 that of the behavior policy that counts as the expert. Each \
-cell is the mean over seeds of the last agent's mean return over fresh episodes (worst seed); no checkpoint was \
+Normalised score: 0 is the mean return of random play, 100 that of the behaviour policy that counts as the expert. \
+Each cell is the mean over seeds of the last agent's mean return over fresh episodes (worst seed); no checkpoint was \
 selected. The target return is the expert's mean return, or the highest of the data where that is lower; `bc` and \
 `bc-best-10%` have no target and see the present observation only. `none` is told the return and the time, and sees \
 the present observation only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each."""
 
 _KIND_MEANING = {
     "plain": "everything is seen",
-    "masked": "velocities are hidden from the learner, not from the behavior policy",
+    "masked": "velocities are hidden from the learner, not from the behaviour policy",
     "recall": "half of the episodes are random play; one thing has to be recalled at the end",
 }
 

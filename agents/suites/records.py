@@ -26,7 +26,7 @@ class RunRecord:
     """One run of a suite, finished or failed.
 
     :param task: id of the environment or dataset
-    :param method: a memory's name or ``module:Class``, a baseline, or behavior cloning
+    :param method: a memory's name or ``module:Class``, a baseline, or behaviour cloning
     :param score: mean return over the last 10 % of the evaluations; on a dataset the normalised mean return of the last
         agent, 0 for random play and 100 for the expert; ``None`` if the run failed
     :param mean_return: of the run's final agent on fresh episodes
