@@ -10,7 +10,7 @@ from pathlib import Path
 from command_line import Parser, script
 from rl_larnn.agents.reporting.tables import read_rows
 from rl_larnn.agents.suites.datasets import find_dataset_suite
-from rl_larnn.agents.suites.page import read_heading, write_dataset_page, write_page
+from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, DatasetRecord, RunRecord
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.agents.suites.tables import dataset_summary, gain_summary
@@ -36,12 +36,10 @@ def main() -> None:
     command = arguments.command or command
     if command is None:
         raise UserError(f"expected --command: {folder} has no page yet that names the command behind its runs")
-    title = arguments.title or title
-    if any(isinstance(record, DatasetRecord) for record in records):
-        tasks = find_dataset_suite("standard").tasks
-        page, summary = write_dataset_page(folder, records, tasks, title, command), dataset_summary(results, tasks)
-    else:
-        page, summary = write_page(folder, records, curves, title, command), gain_summary(results)
+    offline = any(isinstance(record, DatasetRecord) for record in records)
+    datasets = find_dataset_suite("standard").tasks if offline else ()
+    page = write_page(folder, records, arguments.title or title, command, curves, datasets)
+    summary = dataset_summary(results, datasets) if offline else gain_summary(results)
     print(f"{summary}\npage: {page}")
 
 

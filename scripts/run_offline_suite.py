@@ -11,7 +11,7 @@ from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.suites.datasets import DATASET_SUITES, collect_missing, find_dataset_suite
 from rl_larnn.agents.suites.job import jobs_of
-from rl_larnn.agents.suites.page import write_dataset_page
+from rl_larnn.agents.suites.page import write_page
 from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.agents.suites.tables import dataset_summary
@@ -21,7 +21,7 @@ from rl_larnn.agents.suites.view import failures, watching
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every dataset x method x seed; start it again to resume.")
-    methods = DatasetTask.default_methods()
+    methods = DatasetTask.methods(by_default=True)
     known = " ".join(methods).replace("%", "%%")
     parser.add_argument("--suite", default="quick", help=f"{' or '.join(DATASET_SUITES)} (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="datasets whose name holds one of these")
@@ -48,7 +48,7 @@ def main() -> int:
     with watching(jobs, out, reporter) as watch:
         records, _ = run_suite(suite, jobs, out, options, watch)
     if any(record.score is not None for record in records):
-        page = write_dataset_page(out, records, suite.tasks, f"Offline suite {suite.name}", this_command())
+        page = write_page(out, records, f"Offline suite {suite.name}", this_command(), datasets=suite.tasks)
         print(f"{dataset_summary(SuiteResults(records), suite.tasks)}\n\npage: {page}")
     return status_of(failures(jobs, out))
 

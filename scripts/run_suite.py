@@ -21,7 +21,7 @@ from rl_larnn.agents.suites.view import failures, watching
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser("Every task x method x seed; start it again to resume.")
-    methods = EnvironmentTask.default_methods()
+    methods = EnvironmentTask.methods(by_default=True)
     parser.add_argument("--suite", default="quick", help=f"{', '.join(SUITES)} or a .toml file (quick)")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="tasks whose id holds one of these")
     parser.add_argument("--methods", "--memories", nargs="+", default=methods, help=f"default: {' '.join(methods)}")
@@ -43,7 +43,7 @@ def main() -> int:
     with watching(jobs, out, reporter) as watch:
         records, points = run_suite(suite, jobs, out, options, watch)
     if any(record.score is not None for record in records):
-        page = write_page(out, records, points, f"Suite {suite.name}", this_command())
+        page = write_page(out, records, f"Suite {suite.name}", this_command(), points)
         print(f"{gain_summary(SuiteResults(records))}\n\npage: {page}")
     return status_of(failures(jobs, out))
 

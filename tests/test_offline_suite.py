@@ -18,7 +18,7 @@ from rl_larnn.agents.suites import run as runner
 from rl_larnn.agents.suites.datasets import DATASET_SUITES, KINDS, collect_missing, find_dataset_suite
 from rl_larnn.agents.suites.definitions import Suite
 from rl_larnn.agents.suites.job import Job, execute, jobs_of
-from rl_larnn.agents.suites.page import write_dataset_page
+from rl_larnn.agents.suites.page import write_page
 from rl_larnn.agents.suites.records import RESULTS, DatasetRecord, RunRecord
 from rl_larnn.agents.suites.run import Options, run_suite
 from rl_larnn.agents.suites.suite_results import SuiteResults
@@ -116,7 +116,7 @@ def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
     with pytest.raises(UserError, match=r"has 6 updates, not 7; choose another --out"):
         run_suite(longer, jobs_of(longer, ["gru"], [0]), out, Options(), lambda running: None)
     assert not (out / "suite.json").exists()
-    page = write_dataset_page(out, records, [RECALL], "A page", "python scripts/run_offline_suite.py")
+    page = write_page(out, records, "A page", "python scripts/run_offline_suite.py", datasets=[RECALL])
     assert (out / "scores.png").stat().st_size > 5000
     assert all(words in page.read_text() for words in (RECALL.id, "`gru`", "`bc-best-10%`", "## Recall", "updates/s"))
 
@@ -155,7 +155,7 @@ def test_the_summary_by_hand() -> None:
 
 def test_the_page_by_hand(tmp_path: Path) -> None:
     records = [record(RECALL.id, "gru", 0, 90.0), record(RECALL.id, "gru", 1, 70.0), record(RECALL.id, "bc", 0, -0.02)]
-    page = write_dataset_page(tmp_path, records, [RECALL], "A page", "python x").read_text()
+    page = write_page(tmp_path, records, "A page", "python x", datasets=[RECALL]).read_text()
     assert f"| {RECALL.id} | 6 | **80.0** (70.0) | 0.0 |" in page
     assert "| `gru` | 10 | 99 |" in page and "machine: a machine" in page and "git revision: abc" in page
     assert "python x" in page
@@ -164,9 +164,9 @@ def test_the_page_by_hand(tmp_path: Path) -> None:
 def test_the_page_says_where_no_method_sees_the_last_action(tmp_path: Path) -> None:
     tasks = find_dataset_suite("quick").only(["CartPole/", "Pendulum"]).tasks
     records = [record(task.id, "gru", 0, 1.0) for task in tasks]
-    page = write_dataset_page(tmp_path, records, tasks, "A page", "python x").read_text()
+    page = write_page(tmp_path, records, "A page", "python x", datasets=tasks).read_text()
     assert "On Pendulum, Pendulum-POMDP no method sees the last action, and there it has two." in page
-    page = write_dataset_page(tmp_path, records, tasks[:1], "A page", "python x").read_text()
+    page = write_page(tmp_path, records, "A page", "python x", datasets=tasks[:1]).read_text()
     assert "sees the last action, and" not in page
 
 

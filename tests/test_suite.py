@@ -20,8 +20,8 @@ from filelock import FileLock
 from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.runs.folder import RESULT
+from rl_larnn.agents.suites import engines
 from rl_larnn.agents.suites import job as job_module
-from rl_larnn.agents.suites import local
 from rl_larnn.agents.suites import run as suite_run
 from rl_larnn.agents.suites import tasks as tasks_module
 from rl_larnn.agents.suites.definitions import SUITES, Suite, find_suite
@@ -214,7 +214,7 @@ def test_a_run_that_was_stopped_is_not_called_finished(tmp_path: Path) -> None:
     reporter.message = told.append  # type: ignore[method-assign]
     with watching([job], tmp_path, reporter) as watch_it:
         watch_it([job])
-        local._note_death(job, tmp_path, 0)
+        engines._note_death(job, tmp_path, 0)
         watch_it([])
     assert told == [f"{job.name}: the process was stopped from outside; start the suite again to go on"]
     assert failures([job], tmp_path)
@@ -257,7 +257,7 @@ def test_processes_know_the_variables_of_the_moment(tmp_path: Path, monkeypatch:
     for seed, answer in enumerate(("one", "two")):
         monkeypatch.setenv("ANSWER", answer)
         job = Job(AnswerTask(), "any", seed)
-        local.run_locally([job], tmp_path, 1, watch)
+        engines.run_locally([job], tmp_path, 1, watch)
         assert json.loads((job.run(tmp_path) / RESULT).read_text()) == answer
 
 

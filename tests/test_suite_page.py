@@ -31,7 +31,7 @@ PICTURES = ("curves.png", "profiles.png", "improvement.png")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = suite_records()
     points = [point for run in runs for point in curve(run)]
-    return write_page(tmp_path_factory.mktemp("suite") / "new", runs, points, "A suite", COMMAND)
+    return write_page(tmp_path_factory.mktemp("suite") / "new", runs, "A suite", COMMAND, points)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_few_seeds_are_no_evidence(tmp_path: Path, seeds: int, words: str | None
     runs = [record(CART, "larnn", seed, 0.1 * seed) for seed in range(seeds)]
     summary = gain_summary(SuiteResults(runs))
     assert words in summary if words is not None else "unreliable" not in summary
-    text = write_page(tmp_path, runs, [], "Few", COMMAND).read_text()
+    text = write_page(tmp_path, runs, "Few", COMMAND).read_text()
     assert ("rest on fewer than 3 seeds" in text) is (seeds < 3)
     assert "Baselines train" not in text
 
@@ -85,7 +85,7 @@ def test_the_page_says_what_speaks_against_us(page: Path) -> None:
 def test_unequal_steps_are_not_compared(tmp_path: Path) -> None:
     changed = {("larnn", CART): 90_000}
     short = [replace(run, steps=changed.get((run.method, run.task), run.steps)) for run in suite_records()]
-    text = write_page(tmp_path, short, [], "Unequal", COMMAND).read_text()
+    text = write_page(tmp_path, short, "Unequal", COMMAND).read_text()
     assert "On 1 of 2 tasks" in text and f"Not compared with `contrib-lstm`: {CART}, steps differ." in text
     assert rows(text, CART)[1][1] == "90k to 100k"
     ours, theirs = SuiteResults(short).against("larnn", "contrib-lstm")
@@ -108,9 +108,9 @@ def test_the_page_shows_its_pictures_and_how_to_repeat_it(page: Path) -> None:
 
 def test_a_page_of_one_run_and_of_failures_only(tmp_path: Path) -> None:
     run = record(CART, "larnn", 0, 0.5)
-    text = write_page(tmp_path, [run], curve(run), "One", COMMAND).read_text()
+    text = write_page(tmp_path, [run], "One", COMMAND, curve(run)).read_text()
     assert "curves.png" in text and "improvement.png" not in text and "Without runs of `contrib-lstm`" in text
-    text = write_page(tmp_path, [failed(run, "broke")], curve(run), "None", COMMAND).read_text()
+    text = write_page(tmp_path, [failed(run, "broke")], "None", COMMAND, curve(run)).read_text()
     assert "png" not in text and rows(text, "`larnn`")[0][1:] == [
         MISSING,
         MISSING,
@@ -120,13 +120,13 @@ def test_a_page_of_one_run_and_of_failures_only(tmp_path: Path) -> None:
         MISSING,
     ]
     with pytest.raises(UserError, match="at least one run"):
-        write_page(tmp_path, [], [], "Nothing", COMMAND)
+        write_page(tmp_path, [], "Nothing", COMMAND)
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_several_machines_are_all_named(tmp_path: Path) -> None:
     runs = [record(CART, "gru", seed, 0.5, machine=f"machine {seed > 0}", git_revision="") for seed in range(3)]
-    text = write_page(tmp_path, runs, [], "Several", COMMAND).read_text()
+    text = write_page(tmp_path, runs, "Several", COMMAND).read_text()
     assert "- machine: machine True (2 runs), or machine False (1 runs)" in text
     assert "- git revision: not recorded" in text and "curves.csv" not in text
 
@@ -141,7 +141,7 @@ def test_a_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"pip install 'rl-larnn\[plots\]'"):
-        write_page(tmp_path, suite_records(), [], "A suite", COMMAND)
+        write_page(tmp_path, suite_records(), "A suite", COMMAND)
     assert not (tmp_path / "README.md").exists()
 
 

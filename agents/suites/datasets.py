@@ -13,8 +13,12 @@ from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs.datasets import local_ids, read_record
 from rl_larnn.errors import UserError, unknown_name
 
-#: What a dataset is for: everything is seen, velocities are hidden, or one thing has to be recalled.
-KINDS = ("plain", "masked", "recall")
+#: What datasets are for.
+KINDS = {
+    "plain": "everything is seen",
+    "masked": "velocities are hidden from the learner, not from the behaviour policy",
+    "recall": "half of the episodes are random play; one thing has to be recalled at the end",
+}
 
 
 def _plain_and_masked(env: str, steps: int, updates: int, n_timesteps: int | None = None) -> list[DatasetTask]:
@@ -75,19 +79,15 @@ def collect_missing(suite: Suite[DatasetTask], reporter: Reporter = SILENT) -> N
     :raises UserError: if something cannot be collected, or was collected in another way
     """
     for task in suite.tasks:
-        if task.id in local_ids():
-            _refuse_another(task)
-        else:
+        if task.id not in local_ids():
             reporter.message(f"collecting {task.id}")
             collect_datasets(task.collection, reporter)
-
-
-def _refuse_another(task: DatasetTask) -> None:
-    """Scores on data that were collected in another way could not be compared."""
-    found, wanted = read_record(task.id).get("asked", {}), collection_settings(task.collection)
-    if other := [f"{key}={found.get(key)}" for key in wanted if found.get(key) != wanted[key]]:
-        expected = ", ".join(f"{key}={wanted[key]}" for key in wanted if found.get(key) != wanted[key])
-        raise UserError(
-            f"the dataset {task.id} was collected with {', '.join(other)}, the suite wants {expected}: remove it with "
-            f"minari delete {task.id}, or use another store (MINARI_DATASETS_PATH)"
-        )
+            continue
+        found, wanted = read_record(task.id).get("asked", {}), collection_settings(task.collection)
+        keys = [key for key in wanted if found.get(key) != wanted[key]]
+        other, expected = (", ".join(f"{key}={values.get(key)}" for key in keys) for values in (found, wanted))
+        if keys:
+            raise UserError(
+                f"the dataset {task.id} was collected with {other}, the suite wants {expected}: remove it with "
+                f"minari delete {task.id}, or use another store (MINARI_DATASETS_PATH)"
+            )

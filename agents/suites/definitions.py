@@ -48,69 +48,42 @@ class Suite(Generic[AnyTask]):
         return replace(self, tasks=chosen)
 
 
-def _suite(name: str, **n_timesteps: int) -> Suite:
-    return Suite(
-        name, tuple(EnvironmentTask(f"{task.replace('_', '-')}-v0", steps) for task, steps in n_timesteps.items())
-    )
+#: Per suite its tasks, each with the environment steps of a run, in thousands.
+_TABLES = {
+    # Memories of one step to some hundred, each task learned in a minute or two by one agent on one core.
+    "quick": """
+        CartPole-POMDP 100      Pendulum-POMDP 100          MountainCarContinuous-POMDP 100
+        CartPole-Flicker 100    CartPole-StopAndResume 100  TMazePassive-10 50
+        TMazePassive-50 150     RepeatFirstEasy 50          RepeatPreviousEasy 100
+        Autoencode-8 100        CountRecallEasy 100
+    """,
+    # Tasks with a score to reach (docs/results/targets), each for as many steps as its recipe takes.
+    "targets": """
+        RepeatPreviousMedium 1000        CountRecallEasy 1000  RepeatFirstHard 200
+        RepeatFirstEasy 100              RepeatPreviousEasy 100  Autoencode-8 100
+        MountainCarContinuous-POMDP 300  Pendulum-POMDP 100    CartPole-POMDP 100
+        MiniGridMemory-S9 300
+    """,
+    # A night on two cores for one memory and three seeds: longer memories and larger tasks.
+    "standard": """
+        CartPole-POMDP 100       Pendulum-POMDP 100           MountainCarContinuous-POMDP 300
+        LunarLander-POMDP 1000   CartPole-Flicker 500         CartPole-StopAndResume 500
+        TMazePassive-50 1000     TMazePassive-250 2000        TMazeActive-50 1000
+        RepeatFirstEasy 1000     RepeatFirstHard 2000         RepeatPreviousEasy 1000
+        RepeatPreviousMedium 5000  Autoencode-13 2000         AutoencodeEasy 5000
+        CountRecallEasy 3000     HigherLowerEasy 1000         MiniGridMemory-S11 2000
+        Hopper-P 1000            HalfCheetah-V 1000
+    """,
+}
 
 
-#: Memories of one step to some hundred, each task learned in a minute or two by one agent on one core.
-QUICK = _suite(
-    "quick",
-    CartPole_POMDP=100_000,
-    Pendulum_POMDP=100_000,
-    MountainCarContinuous_POMDP=100_000,
-    CartPole_Flicker=100_000,
-    CartPole_StopAndResume=100_000,
-    TMazePassive_10=50_000,
-    TMazePassive_50=150_000,
-    RepeatFirstEasy=50_000,
-    RepeatPreviousEasy=100_000,
-    Autoencode_8=100_000,
-    CountRecallEasy=100_000,
-)
+def _suite(name: str, table: str) -> Suite[EnvironmentTask]:
+    words = table.split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return Suite(name, tuple(EnvironmentTask(f"{task}-v0", 1000 * int(steps)) for task, steps in pairs))
 
-#: Tasks with a score to reach (docs/results/targets), each for as many steps as its recipe takes.
-TARGETS = _suite(
-    "targets",
-    RepeatPreviousMedium=1_000_000,
-    CountRecallEasy=1_000_000,
-    RepeatFirstHard=200_000,
-    RepeatFirstEasy=100_000,
-    RepeatPreviousEasy=100_000,
-    Autoencode_8=100_000,
-    MountainCarContinuous_POMDP=300_000,
-    Pendulum_POMDP=100_000,
-    CartPole_POMDP=100_000,
-    MiniGridMemory_S9=300_000,
-)
 
-#: A night on two cores for one memory and three seeds: longer memories and larger tasks.
-STANDARD = _suite(
-    "standard",
-    CartPole_POMDP=100_000,
-    Pendulum_POMDP=100_000,
-    MountainCarContinuous_POMDP=300_000,
-    LunarLander_POMDP=1_000_000,
-    CartPole_Flicker=500_000,
-    CartPole_StopAndResume=500_000,
-    TMazePassive_50=1_000_000,
-    TMazePassive_250=2_000_000,
-    TMazeActive_50=1_000_000,
-    RepeatFirstEasy=1_000_000,
-    RepeatFirstHard=2_000_000,
-    RepeatPreviousEasy=1_000_000,
-    RepeatPreviousMedium=5_000_000,
-    Autoencode_13=2_000_000,
-    AutoencodeEasy=5_000_000,
-    CountRecallEasy=3_000_000,
-    HigherLowerEasy=1_000_000,
-    MiniGridMemory_S11=2_000_000,
-    Hopper_P=1_000_000,
-    HalfCheetah_V=1_000_000,
-)
-
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, TARGETS, STANDARD)}
+SUITES = {name: _suite(name, table) for name, table in _TABLES.items()}
 
 
 def find_suite(name: str) -> Suite:

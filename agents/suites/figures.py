@@ -16,13 +16,11 @@ from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.suites.methods import BASELINES
 from rl_larnn.agents.suites.records import CurvePoint
 from rl_larnn.agents.suites.statistics import (
-    Estimate,
     interquartile_means,
     performance_profile,
     probability_of_improvement,
 )
 from rl_larnn.agents.suites.suite_results import SuiteResults
-from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs import find_task
 from rl_larnn.files import replacing
 
@@ -51,13 +49,13 @@ def draw_figures(folder: Path, results: SuiteResults, points: Sequence[CurvePoin
     return [name for name, draw in drawings.items() if _draw(folder / name, draw)]
 
 
-def draw_dataset_scores(folder: Path, results: SuiteResults, tasks: Sequence[DatasetTask]) -> str:
-    """Write a picture with one row per dataset and one mark per seed.
+def draw_dataset_scores(folder: Path, results: SuiteResults, datasets: Sequence[str]) -> str:
+    """Write a picture with one row per dataset, in it one line of marks per method, and one mark per seed.
 
     :return: its name in the folder
     :raises UserError: if matplotlib is missing
     """
-    _draw(folder / "scores.png", lambda figure: _draw_marks(figure, results, [task.id for task in tasks]))
+    _draw(folder / "scores.png", lambda figure: _draw_marks(figure, results, datasets))
     return "scores.png"
 
 
@@ -71,15 +69,14 @@ def _draw(path: Path, draw: Callable[[Figure], bool]) -> bool:
 
 
 def _draw_marks(figure: Figure, results: SuiteResults, tasks: Sequence[str]) -> bool:
-    """One row per task, in it one line of marks per method."""
     looks = styles(results.methods)
     figure.set_size_inches(9, 1.2 + 0.55 * len(tasks))
     axes = figure.subplots()
-    for number, name in enumerate(results.methods):
-        scores, offset = results.scores(name), 0.7 * (number / max(len(results.methods) - 1, 1) - 0.5)
+    for number, (name, look) in enumerate(looks.items()):
+        scores, offset = results.scores(name), 0.7 * (number / max(len(looks) - 1, 1) - 0.5)
         marks = [(score, place + offset) for place, task in enumerate(tasks) for score in scores.get(task, [])]
-        look = {"color": looks[name]["color"], "linestyle": "", "marker": looks[name]["marker"] or "|"}
-        axes.plot(*np.reshape(marks, (-1, 2)).T, markersize=4, label=name, **look)
+        mark = {"color": look["color"], "linestyle": "", "marker": look["marker"] or "|", "markersize": 4}
+        axes.plot(*np.reshape(marks, (-1, 2)).T, label=name, **mark)
     for border in range(1, len(tasks)):
         axes.axhline(border - 0.5, color="0.9", linewidth=0.8)
     axes.set_yticks(range(len(tasks)), tasks)
@@ -110,7 +107,10 @@ def _draw_curves(figure: Figure, results: SuiteResults, points: Sequence[CurvePo
         for name in results.methods:
             if (task, name) in by_run:
                 _draw_curve(axes, list(by_run[task, name].values()), looks[name])
-        _draw_bounds(axes, task)
+        if (found := find_task(task)) is not None:
+            for label, bound in (("floor", found.floor), ("ceiling", found.ceiling)):
+                axes.axhline(bound.value, color="0.25", linewidth=0.8)
+                _write_beside(axes, bound.value, label)
         axes.set_title(task, fontsize=10)
         axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k" if steps else "0")
     for axes in panels[len(tasks) :]:
@@ -130,17 +130,15 @@ def _draw_curve(axes: Axes, seeds: Sequence[Sequence[tuple[int, float]]], look: 
     if not len(steps):
         return
     scores = np.stack([np.interp(steps, *curve.T) for curve in curves])
-    axes.plot(steps, interquartile_means(scores.T), markevery=max(1, len(steps) // 6), **look)
-    axes.fill_between(steps, scores.min(0), scores.max(0), color=look["color"], alpha=0.1, linewidth=0)
+    band = (interquartile_means(scores.T), scores.min(0), scores.max(0))
+    _draw_band(axes, steps, band, look, max(1, len(steps) // 6))
 
 
-def _draw_bounds(axes: Axes, task: str) -> None:
-    found = find_task(task)
-    if found is None:
-        return
-    for label, bound in (("floor", found.floor), ("ceiling", found.ceiling)):
-        axes.axhline(bound.value, color="0.25", linewidth=0.8)
-        _write_beside(axes, bound.value, label)
+def _draw_band(axes: Axes, x: np.ndarray, band: Sequence[np.ndarray], look: dict[str, Any], markevery: int) -> None:
+    """A line, and an area around it: ``band`` holds the middle, the lower and the upper end for each ``x``."""
+    middle, low, high = band
+    axes.plot(x, middle, markevery=markevery, **look)
+    axes.fill_between(x, low, high, color=look["color"], alpha=0.1, linewidth=0)
 
 
 def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
@@ -158,10 +156,7 @@ def _draw_profiles(figure: Figure, results: SuiteResults) -> bool:
     for axes, group in zip(panels, groups, strict=True):
         for name in group:
             profile = performance_profile(gains[name], thresholds)
-            axes.plot(profile.thresholds, profile.fraction, markevery=20, **looks[name])
-            axes.fill_between(
-                profile.thresholds, profile.low, profile.high, color=looks[name]["color"], alpha=0.1, linewidth=0
-            )
+            _draw_band(axes, thresholds, (profile.fraction, profile.low, profile.high), looks[name], 20)
         axes.set_title("baselines" if group[0] in BASELINES else "ours", fontsize=10)
         axes.set_xlim(thresholds[0], thresholds[-1])
         axes.set_ylim(-0.02, 1.02)
@@ -187,19 +182,16 @@ def _draw_improvement(figure: Figure, results: SuiteResults) -> bool:
     for axes, (opponent, found) in zip(panels, opponents.items(), strict=True):
         axes.axvline(0.5, color="0.5", linewidth=0.8)
         for name, estimate in found.items():
-            _draw_estimate(axes, names.index(name), estimate, looks[name])
+            row, look = names.index(name), looks[name]
+            caps = {"color": look["color"], "solid_capstyle": "butt"}  # the default sticks out over both ends
+            axes.plot([estimate.low, estimate.high], [row, row], linewidth=7, alpha=0.4, **caps)
+            axes.plot(estimate.value, row, marker=look["marker"] or "|", color=look["color"], markersize=8)
+            _write_beside(axes, row, f"{estimate.value:.2f}" + ("" if estimate.reliable else ", few seeds"))
         axes.set_title(f"probability that a run beats {opponent}", fontsize=10)
         axes.set_xlim(-0.02, 1.02)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     return True
-
-
-def _draw_estimate(axes: Axes, row: int, estimate: Estimate, look: dict[str, Any]) -> None:
-    caps = {"color": look["color"], "solid_capstyle": "butt"}  # the default sticks out over both ends
-    axes.plot([estimate.low, estimate.high], [row, row], linewidth=7, alpha=0.4, **caps)
-    axes.plot(estimate.value, row, marker=look["marker"] or "|", color=look["color"], markersize=8)
-    _write_beside(axes, row, f"{estimate.value:.2f}" + ("" if estimate.reliable else ", few seeds"))
 
 
 def _write_beside(axes: Axes, height: float, text: str) -> None:

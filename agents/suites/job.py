@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -20,8 +19,8 @@ from rl_larnn.agents.suites.definitions import Suite
 from rl_larnn.agents.suites.methods import find_method
 from rl_larnn.agents.suites.records import RunRecord, run_name
 from rl_larnn.agents.suites.tasks import Task
-from rl_larnn.errors import Interrupted, UserError, one_line
-from rl_larnn.files import read_json, replacing, write_json
+from rl_larnn.errors import UserError, one_line
+from rl_larnn.files import read_json, write_json, write_text
 
 PROVENANCE, ERROR, LOG = "origin.json", "error.txt", "log.txt"
 
@@ -38,13 +37,18 @@ class Job:
     seed: int
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes the run unique: task, method and seed."""
+        return self.task.id, self.method, self.seed
+
+    @property
     def name(self) -> str:
         """The run in words."""
-        return run_name(self.task.id, self.method, self.seed)
+        return run_name(*self.key)
 
     def folder(self, out: Path) -> Path:
         """Where, in the suite's folder, the run keeps its log; its run folder is ``run`` in there."""
-        return _folder(out, self.task.id, self.method, self.seed)
+        return _folder(out, *self.key)
 
     def run(self, out: Path) -> Path:
         """The run folder."""
@@ -68,18 +72,13 @@ class Job:
         if self.finished(out):
             result = read_result(self.run(out))
             versions = "; ".join(f"{name} {version}" for name, version in result["versions"].items())
-            found: dict[str, Any] = {
-                **self.task.measures(result),
-                "parameters": result["parameters"],
-                "versions": versions,
-            }
+            found = {**self.task.measures(result), "parameters": result["parameters"], "versions": versions}
         elif (error := self.error(out)) is not None:
             nothing = dict.fromkeys(("score", "mean_return", "steps_per_s", "parameters"))
             found = {**nothing, "steps": self.task.done(self.run(out)), "error": error}
         else:
             return None
-        found |= read_provenance(self.folder(out))
-        return self.task.record(self.task.id, self.method, self.seed, **found)
+        return self.task.record(*self.key, **found, **read_provenance(self.folder(out)))
 
 
 def _folder(out: Path, task: str, method: str, seed: int) -> Path:
@@ -113,7 +112,7 @@ def earlier_rows(path: Path, kind: type[Row], jobs: Sequence[Job], out: Path) ->
         rows = read_rows(path, kind)
     except UserError:  # there is no readable table yet
         return []
-    now = {(job.task.id, job.method, job.seed) for job in jobs}
+    now = {job.key for job in jobs}
     return [row for row in rows if row.key[:3] not in now and _folder(out, *row.key[:3]).exists()]
 
 
@@ -129,15 +128,13 @@ def execute(job: Job, out: Path) -> None:
             if not job.finished(out):
                 (folder / ERROR).unlink(missing_ok=True)
                 _train(job, out)
-    except (Interrupted, KeyboardInterrupt):
-        raise
     except Timeout:
         note_error(job, out, "another process is still at this run")
+    except UserError as error:
+        note_error(job, out, one_line(error))
     except Exception as error:
-        if not isinstance(error, UserError):
-            traceback.print_exc()
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        note_error(job, out, kind + one_line(error))
+        traceback.print_exc()
+        note_error(job, out, f"{type(error).__name__}: {one_line(error)}")
 
 
 def _train(job: Job, out: Path) -> None:
@@ -161,8 +158,7 @@ def note_error(job: Job, out: Path, message: str) -> None:
     """Keep the reason why a run failed, on one line, beside its log."""
     folder = job.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / ERROR) as temporary:
-        temporary.write_text(message + "\n", encoding="utf-8")
+    write_text(folder / ERROR, message + "\n")
 
 
 def read_provenance(folder: Path) -> dict[str, str]:

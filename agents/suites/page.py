@@ -13,7 +13,7 @@ from rl_larnn.agents.suites.comparability import notes, verdict
 from rl_larnn.agents.suites.datasets import KINDS
 from rl_larnn.agents.suites.figures import draw_dataset_scores, draw_figures
 from rl_larnn.agents.suites.methods import CONTROL
-from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
+from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord, run_name
 from rl_larnn.agents.suites.suite_results import SuiteResults, scaled_task
 from rl_larnn.agents.suites.tables import (
     dataset_summary,
@@ -27,7 +27,7 @@ from rl_larnn.agents.suites.tables import (
 from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError
-from rl_larnn.files import replacing
+from rl_larnn.files import write_text
 
 PAGE = "README.md"
 
@@ -65,27 +65,38 @@ selected. The target return is the expert's mean return, or the highest of the d
 `bc-best-10%` have no target and see the present observation only. `none` is told the return and the time, and sees \
 the present observation only. `transformer` is the Decision Transformer: a window of 20 steps, three tokens each."""
 
-_KIND_MEANING = {
-    "plain": "everything is seen",
-    "masked": "velocities are hidden from the learner, not from the behaviour policy",
-    "recall": "half of the episodes are random play; one thing has to be recalled at the end",
-}
-
 _SPEED = "Runs went side by side on a busy machine, so these are lower than what one run alone reaches."
 
 
 def write_page(
-    folder: Path, records: Iterable[RunRecord], curves: Sequence[CurvePoint], title: str, command: str
+    folder: Path,
+    records: Iterable[RunRecord],
+    title: str,
+    command: str,
+    curves: Sequence[CurvePoint] = (),
+    datasets: Sequence[DatasetTask] = (),
 ) -> Path:
-    """Write ``README.md`` and its pictures for runs on environments.
+    """Write ``README.md`` and its pictures.
 
     :param records: all runs, finished or failed
-    :param curves: their evaluations; without any there is no picture of them
     :param command: what reproduces the runs
+    :param curves: the evaluations of runs on environments; without any there is no picture of them
+    :param datasets: those to show, for runs on datasets
     :return: the page
     :raises UserError: if there is no run, or matplotlib or SciPy is missing
     """
     results = SuiteResults(records)
+    if not results.records:
+        raise UserError("expected at least one run to write a page about, got none")
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = [task for task in datasets if task.id in results.tasks]
+    sections = _on_datasets(folder, results, shown) if datasets else _on_environments(folder, results, curves)
+    whole = [f"# {title}", *sections, "## How to repeat it", f"```bash\n{command}\n```", _provenance(results, curves)]
+    write_text(folder / PAGE, "\n\n".join(filter(None, whole)) + "\n")
+    return folder / PAGE
+
+
+def _on_environments(folder: Path, results: SuiteResults, curves: Sequence[CurvePoint]) -> list[str]:
     text, lost = verdict(results)
     sections = [gain_summary(results), text, notes(results), _failures(results), _GAIN, "## Memory gain"]
     if any(map(scaled_task, results.tasks)):
@@ -94,41 +105,20 @@ def write_page(
         sections.append("No task here has a floor and a ceiling to measure a gain between.")
     sections += ["## Scores", "Mean return of an episode, IQM over seeds (worst seed); bounds ± standard error."]
     sections += [score_table(results, lost), "## Final agents", _FINAL, return_table(results)]
-    folder.mkdir(parents=True, exist_ok=True)
     for name in draw_figures(folder, results, curves):
         heading, caption = _PICTURES[name]
         sections += [f"## {heading}", f"![{heading}]({name})", caption]
-    return _write(folder, results, title, sections, command, bool(curves))
+    return sections
 
 
-def write_dataset_page(
-    folder: Path, records: Iterable[RunRecord], tasks: Sequence[DatasetTask], title: str, command: str
-) -> Path:
-    """Write ``README.md`` and its picture for runs on datasets; parameters as of :func:`write_page`.
-
-    :param tasks: the datasets to show
-    """
-    results = SuiteResults(records)
-    shown = [task for task in tasks if task.id in results.tasks]
-    folder.mkdir(parents=True, exist_ok=True)
-    picture = draw_dataset_scores(folder, results, shown)
-    sections = [_NORMALISED + _without_last_action(shown), dataset_summary(results, shown), _failures(results)]
+def _on_datasets(folder: Path, results: SuiteResults, datasets: Sequence[DatasetTask]) -> list[str]:
+    picture = draw_dataset_scores(folder, results, [task.id for task in datasets])
+    sections = [_NORMALISED + _without_last_action(datasets), dataset_summary(results, datasets), _failures(results)]
     sections.append(f"![Scores]({picture})")
-    for kind in KINDS:
-        if own := [task for task in shown if task.kind == kind]:
-            sections += [f"## {kind.capitalize()} datasets: {_KIND_MEANING[kind]}", dataset_table(results, own)]
-    return _write(folder, results, title, [*sections, "## Speed", speed_table(results), _SPEED], command, False)
-
-
-def _write(
-    folder: Path, results: SuiteResults, title: str, sections: Sequence[str], command: str, curves: bool
-) -> Path:
-    if not results.records:
-        raise UserError("expected at least one run to write a page about, got none")
-    whole = [f"# {title}", *sections, "## How to repeat it", f"```bash\n{command}\n```", _provenance(results, curves)]
-    with replacing(folder / PAGE) as temporary:
-        temporary.write_text("\n\n".join(filter(None, whole)) + "\n", encoding="utf-8")
-    return folder / PAGE
+    for kind, meaning in KINDS.items():
+        if own := [task for task in datasets if task.kind == kind]:
+            sections += [f"## {kind.capitalize()} datasets: {meaning}", dataset_table(results, own)]
+    return [*sections, "## Speed", speed_table(results), _SPEED]
 
 
 def read_heading(folder: Path) -> tuple[str, str] | None:
@@ -152,11 +142,11 @@ def _without_last_action(tasks: Sequence[DatasetTask]) -> str:
 def _failures(results: SuiteResults) -> str:
     if not results.failed:
         return ""
-    lines = [f"- {run.name}: `{' '.join(run.error.replace('`', chr(39)).split())}`" for run in results.failed]
+    lines = [f"- {run_name(*run.key)}: `{' '.join(run.error.replace('`', chr(39)).split())}`" for run in results.failed]
     return "\n".join([f"Failed runs, which count nowhere: {len(lines)}.", "", *lines])
 
 
-def _provenance(results: SuiteResults, curves: bool) -> str:
+def _provenance(results: SuiteResults, curves: Sequence[CurvePoint]) -> str:
     """Versions and machines; where there are several, with the number of their runs."""
     tables = f"Every run is a row of [`{RESULTS}`]({RESULTS})"
     lines = [f"{tables}, its evaluations are in [`{CURVES}`]({CURVES})." if curves else f"{tables}.", ""]

@@ -67,11 +67,6 @@ class RunRecord:
         """What makes the run unique, and its place in the file."""
         return self.task, self.method, self.seed
 
-    @property
-    def name(self) -> str:
-        """The run in words."""
-        return run_name(self.task, self.method, self.seed)
-
 
 @dataclass(frozen=True)
 class DatasetRecord(RunRecord):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rl_larnn.agents.reporting.tables import write_rows
 from rl_larnn.agents.runs.results import read_result
 from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.agents.suites.engines import OnChange, run_locally, run_on_ray
 from rl_larnn.agents.suites.job import Job, earlier_rows
-from rl_larnn.agents.suites.local import run_locally
-from rl_larnn.agents.suites.ray_cluster import run_on_ray
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.errors import UserError
 from rl_larnn.files import locked, read_json, write_json
@@ -42,18 +40,21 @@ class Options:
 
 
 def run_suite(
-    suite: Suite, jobs: Sequence[Job], out: Path, options: Options, on_change: Callable[[Sequence[Job]], None]
+    suite: Suite, jobs: Sequence[Job], out: Path, options: Options, on_change: OnChange
 ) -> tuple[list[RunRecord], list[CurvePoint]]:
     """Do those runs that have no result yet, and write the tables of all.
 
     :param jobs: runs of the suite (:func:`rl_larnn.agents.suites.job.jobs_of`)
-    :param on_change: told about once a second which runs are on their way
     :return: records and curves of these runs, and of others that earlier commands have left in the folder
     :raises UserError: if the folder is in use, or belongs to another suite
     :raises KeyboardInterrupt: on Ctrl-C; what was done is kept, and the tables are written
     """
     kind = suite.tasks[0].record
-    with _exclusive(out):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create the folder {out}: {error.strerror}") from error
+    with locked(out / ".lock", f"another suite is writing to {out}; wait for it, or choose another --out"):
         for job in jobs:
             job.task.check(job.run(out))
         _keep_definition(suite, out)
@@ -73,17 +74,6 @@ def run_suite(
     return records, points
 
 
-@contextmanager
-def _exclusive(out: Path) -> Iterator[None]:
-    """The folder, made if need be, and locked."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create the folder {out}: {error.strerror}") from error
-    with locked(out / ".lock", f"another suite is writing to {out}; wait for it, or choose another --out"):
-        yield
-
-
 def _keep_definition(suite: Suite, out: Path) -> None:
     """The folder's own tasks; more tasks may join, but none may change under its results."""
     definitions = json.loads(json.dumps([task.definition for task in suite.tasks]))  # a tuple reads back as a list
@@ -91,25 +81,16 @@ def _keep_definition(suite: Suite, out: Path) -> None:
     if path.exists():
         before = {task["id"]: task for task in read_json(path, "the definition of a suite")["tasks"]}
         for name in before.keys() & tasks.keys():
-            if before[name] != tasks[name]:
-                raise UserError(
-                    f"{out} holds runs of {name} with {_differences(before[name], tasks[name])}; choose another --out"
-                )
+            old, new = before[name], tasks[name]
+            keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+            if changed := ", ".join(f"{key}={old.get(key)} (now {new.get(key)})" for key in keys):
+                raise UserError(f"{out} holds runs of {name} with {changed}; choose another --out")
         tasks = before | tasks
     write_json(path, {"name": suite.name, "tasks": list(tasks.values())})
-
-
-def _differences(before: dict[str, object], now: dict[str, object]) -> str:
-    keys = [key for key in now if before.get(key) != now[key]]
-    return ", ".join(f"{key}={before.get(key)} (now {now[key]})" for key in keys)
 
 
 def read_tables(jobs: Sequence[Job], out: Path) -> tuple[list[RunRecord], list[CurvePoint]]:
     """What has come of the runs so far: a record for each that ended, and every evaluation of those that finished."""
     records = [record for job in jobs if (record := job.record(out)) is not None]
-    points = []
-    for job in jobs:
-        if job.finished(out):
-            for steps, mean in read_result(job.run(out))["evaluations"]:
-                points.append(CurvePoint(job.task.id, job.method, job.seed, int(steps), mean))
-    return records, points
+    finished = [(job.key, read_result(job.run(out))) for job in jobs if job.finished(out)]
+    return records, [CurvePoint(*key, int(steps), mean) for key, own in finished for steps, mean in own["evaluations"]]

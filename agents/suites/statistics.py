@@ -60,7 +60,6 @@ class Estimate:
 class Profile:
     """Fraction of runs above each threshold, with a band; arrays of shape (P,)."""
 
-    thresholds: np.ndarray
     fraction: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -107,7 +106,7 @@ def performance_profile(scores: Scores, thresholds: np.ndarray, seed: int = 0) -
     drawn = np.concatenate(_redrawn(runs, np.random.default_rng(seed)), axis=1)  # (R, N)
     bands = np.stack([_interval((drawn > threshold).mean(1)) for threshold in thresholds])  # (P, 2)
     pooled = np.concatenate(runs)
-    return Profile(thresholds, (pooled > thresholds[:, None]).mean(1), bands[:, 0], bands[:, 1])
+    return Profile((pooled > thresholds[:, None]).mean(1), bands[:, 0], bands[:, 1])
 
 
 def probability_of_improvement(own: Scores, other: Scores, seed: int = 0) -> Estimate:

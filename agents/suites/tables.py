@@ -19,12 +19,26 @@ MISSING = "\N{EN DASH}"
 MARK = "†"
 
 
+_gain, _percent = "{:z.2f}".format, "{:z.1f}".format
+
+
 def gain_summary(results: SuiteResults) -> str:
     """Per method the memory gain over all tasks that have a floor and a ceiling, best first.
 
     :raises UserError: if SciPy is missing
     """
-    rows = sorted((_gain_row(results, name) for name in results.methods), key=lambda row: -row[0])
+    rows = []
+    for name in results.methods:
+        value, measured, gains = -np.inf, list[str | None]((None, None, None)), results.gains(name)
+        pooled = [gain for own in gains.values() for gain in own]
+        if gains:
+            estimate = pooled_interquartile_mean(gains)
+            value = estimate.value
+            measured = [f"{_gain(value)} {_interval(estimate)}", _gain(np.mean(pooled)), _gain(min(pooled))]
+        failed = sum(record.method == name for record in results.failed)
+        runs = f"{len(pooled)} ({failed} failed)" if failed else len(pooled)
+        rows.append((value, [f"`{name}`", *measured, len(gains), runs, _speed(results, name)]))
+    rows.sort(key=lambda row: -row[0])
     header = ["method", "gain, IQM (95 % interval)", "mean", "worst run", "tasks", "runs", "steps/s (median)"]
     return markdown_table(header, [cells for _, cells in rows], missing=MISSING)
 
@@ -35,7 +49,7 @@ def gain_table(results: SuiteResults, marked: Collection[str]) -> str:
     :param marked: tasks to put a :data:`MARK` behind
     """
     rows = {task: [_label(task, marked)] for task in results.tasks if scaled_task(task)}
-    return _task_table(["task"], rows, {name: results.gains(name) for name in results.methods}, _gain)
+    return _task_table(["task"], rows, results.methods, results.gains, _gain)
 
 
 def score_table(results: SuiteResults, marked: Collection[str]) -> str:
@@ -48,21 +62,20 @@ def score_table(results: SuiteResults, marked: Collection[str]) -> str:
         found = find_task(task)
         bounds = [None] * 3 if found is None else [_bound(own) for own in (found.random, found.floor, found.ceiling)]
         rows[task] = [_label(task, marked), _steps(results, task), *bounds]
-    scores = {name: results.scores(name) for name in results.methods}
-    return _task_table(["task", "steps", "random", "floor", "ceiling"], rows, scores, number)
+    header = ["task", "steps", "random", "floor", "ceiling"]
+    return _task_table(header, rows, results.methods, results.scores, number)
 
 
 def return_table(results: SuiteResults) -> str:
     """All tasks: mean over seeds of the final agent's mean return, and the worst seed."""
-    returns = {name: results.mean_returns(name) for name in results.methods}
-    return _task_table(["task"], {task: [task] for task in results.tasks}, returns, number, _mean, bold=False)
+    rows = {task: [task] for task in results.tasks}
+    return _task_table(["task"], rows, results.methods, results.mean_returns, number, np.mean, bold=False)
 
 
 def dataset_table(results: SuiteResults, tasks: Sequence[DatasetTask]) -> str:
     """These datasets: mean over seeds of the normalised score, and the worst seed."""
-    scores = {name: results.scores(name) for name in results.methods}
     rows = {task.id: [task.id, task.updates] for task in tasks}
-    return _task_table(["dataset", "updates"], rows, scores, _percent, _mean)
+    return _task_table(["dataset", "updates"], rows, results.methods, results.scores, _percent, np.mean)
 
 
 def dataset_summary(results: SuiteResults, tasks: Sequence[DatasetTask]) -> str:
@@ -73,11 +86,10 @@ def dataset_summary(results: SuiteResults, tasks: Sequence[DatasetTask]) -> str:
             kinds.setdefault(task.kind, []).append(task.id)
     rows = []
     for name in results.methods:
-        means = {task: _mean(scores) for task, scores in results.scores(name).items()}
+        means = {task: np.mean(scores) for task, scores in results.scores(name).items()}
         # A mean over fewer datasets than the others' would not be comparable.
-        cells = [_percent(_mean([means[task] for task in own])) if means.keys() >= {*own} else None
-                 for own in kinds.values()]  # fmt: skip
-        rows.append([f"`{name}`", *cells])
+        whole = [own if means.keys() >= {*own} else None for own in kinds.values()]
+        rows.append([f"`{name}`", *(own and _percent(np.mean([means[task] for task in own])) for own in whole)])
     return markdown_table(["mean score over datasets", *kinds], rows, missing=MISSING)
 
 
@@ -85,9 +97,8 @@ def speed_table(results: SuiteResults) -> str:
     """Per method the updates per second and the number of parameters."""
     rows = []
     for name in results.methods:
-        own = results.finished(name)
-        sizes = sorted({run.parameters for run in own if run.parameters is not None})
-        parameters = " to ".join(str(size) for size in dict.fromkeys((*sizes[:1], *sizes[-1:])))
+        sizes = sorted({run.parameters for run in results.finished(name) if run.parameters is not None})
+        parameters = " to ".join(map(str, dict.fromkeys((*sizes[:1], *sizes[-1:]))))
         rows.append([f"`{name}`", _speed(results, name), parameters or None])
     return markdown_table(["", "updates/s (median)", "parameters"], rows, missing=MISSING)
 
@@ -101,7 +112,8 @@ def number(value: float) -> str:
 def _task_table(
     header: Sequence[str],
     rows: Mapping[str, Sequence[object]],
-    values: Mapping[str, Mapping[str, Sequence[float]]],
+    methods: Sequence[str],
+    values: Callable[[str], Mapping[str, Sequence[float]]],
     text: Callable[[float], str],
     middle: Callable[[Sequence[float]], float] = interquartile_mean,
     bold: bool = True,
@@ -109,16 +121,16 @@ def _task_table(
     """One row per task, one column per method, each cell the middle of the seeds and, in brackets, the worst.
 
     :param rows: per task the first cells of its row, under ``header``
-    :param values: per method and task a value for each seed
+    :param values: from a method to, per task, a value for each seed
     :param bold: mark the best of a row, all those that read the same as the best
     """
-    lines = []
-    for task, first in rows.items():
-        seeds = [own.get(task) for own in values.values()]
+    columns, lines = [values(name) for name in methods], []
+    for task, cells in rows.items():
+        seeds = [own.get(task) for own in columns]
         means = [middle(own) for own in seeds if own]
         best = text(max(means)) if means and bold else None
-        lines.append([*first, *(_cell(text(middle(own)), own, text, best) if own else None for own in seeds)])
-    return markdown_table([*header, *(f"`{name}`" for name in values)], lines, missing=MISSING)
+        lines.append([*cells, *(_cell(text(middle(own)), own, text, best) if own else None for own in seeds)])
+    return markdown_table([*header, *(f"`{name}`" for name in methods)], lines, missing=MISSING)
 
 
 def _cell(mean: str, seeds: Sequence[float], text: Callable[[float], str], best: str | None) -> str:
@@ -126,35 +138,9 @@ def _cell(mean: str, seeds: Sequence[float], text: Callable[[float], str], best:
     return f"{shown} ({text(min(seeds))})" if len(seeds) > 1 else shown
 
 
-def _gain_row(results: SuiteResults, name: str) -> tuple[float, list[object]]:
-    """What the row is sorted by, and its cells."""
-    gains = results.gains(name)
-    pooled = [gain for own in gains.values() for gain in own]
-    failed = sum(record.method == name for record in results.failed)
-    value, measured = -np.inf, list[str | None]((None, None, None))
-    if gains:
-        estimate = pooled_interquartile_mean(gains)
-        value = estimate.value
-        measured = [f"{_gain(value)} {_interval(estimate)}", _gain(_mean(pooled)), _gain(min(pooled))]
-    runs = f"{len(pooled)} ({failed} failed)" if failed else len(pooled)
-    return value, [f"`{name}`", *measured, len(gains), runs, _speed(results, name)]
-
-
 def _speed(results: SuiteResults, name: str) -> str | None:
     speeds = [run.steps_per_s for run in results.finished(name) if run.steps_per_s is not None]
     return f"{np.median(speeds):.0f}" if speeds else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-def _gain(value: float) -> str:
-    return f"{value:z.2f}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:z.1f}"
 
 
 def _interval(estimate: Estimate) -> str:

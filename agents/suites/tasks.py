@@ -41,19 +41,15 @@ class Task(ABC):
         """Steps or updates of a run."""
 
     @property
-    @abstractmethod
     def definition(self) -> dict[str, Any]:
         """What must not change under the results of a suite, as plain data."""
+        return asdict(self)  # type: ignore[call-overload]
 
     @classmethod
-    def methods(cls) -> list[str]:
-        """The methods that can be compared on tasks of this kind."""
-        return [name for name in methods() if name not in cls.impossible]
-
-    @classmethod
-    def default_methods(cls) -> list[str]:
-        """The methods that are compared if none are named."""
-        return [name for name in cls.methods() if name not in cls.not_by_default]
+    def methods(cls, by_default: bool = False) -> list[str]:
+        """The methods that can be compared on tasks of this kind; those that are compared if none are named."""
+        left_out = {*cls.impossible, *(cls.not_by_default if by_default else ())}
+        return [name for name in methods() if name not in left_out]
 
     @abstractmethod
     def start(self, method: str, seed: int, run: Path) -> None:
@@ -97,10 +93,6 @@ class EnvironmentTask(Task):
     @property
     def length(self) -> int:
         return self.n_timesteps
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        return asdict(self)
 
     def start(self, method: str, seed: int, run: Path) -> None:
         train(
