@@ -1,8 +1,7 @@
 """The table of algorithms: name -> class, policies, settings. A new algorithm is one file and one row here.
 
-Nothing else asks for an algorithm's name. The rows beside ours are baselines of Stable-Baselines3 and sb3-contrib,
-under the same commands and recipes. To make up for the memory that it lacks, PPO gets one more layer of the memory's
-width in front of its own.
+No other code depends on an algorithm's name. All rows but ours are baselines of Stable-Baselines3 and sb3-contrib with
+the same commands and recipes. PPO, which has no memory, gets one more layer of the memory's width in front of its own.
 """
 
 from __future__ import annotations
@@ -22,28 +21,24 @@ from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.memory import Memory
 from rl_larnn.policies import MemoryActorCriticPolicy
 
-#: Units in the place of a memory, and of SB3's own layers, where nothing else is said.
+#: Default units of the layer in place of a memory, and of SB3's own layers.
 _WIDTH = 64
 
+Options = Mapping[str, Any]
+MemoryKind = str | type[Memory] | None
 #: Arguments of a policy, the memory or None, and options of the memory, to the policy's keyword arguments.
-PolicyArguments = Callable[[Mapping[str, Any], str | type[Memory] | None, Mapping[str, Any]], dict[str, Any]]
+PolicyArguments = Callable[[Options, MemoryKind, Options], dict[str, Any]]
 
 
-def _with_memory(
-    arguments: Mapping[str, Any], memory: str | type[Memory] | None, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _with_memory(arguments: Options, memory: MemoryKind, options: Options) -> dict[str, Any]:
     return {**arguments, "memory": memory, "memory_kwargs": dict(options)}
 
 
-def _with_lstm(
-    arguments: Mapping[str, Any], memory: str | type[Memory] | None, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _with_lstm(arguments: Options, memory: MemoryKind, options: Options) -> dict[str, Any]:
     return {"lstm_hidden_size": options.get("hidden_size", _WIDTH), **arguments}
 
 
-def _with_layer(
-    arguments: Mapping[str, Any], memory: str | type[Memory] | None, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _with_layer(arguments: Options, memory: MemoryKind, options: Options) -> dict[str, Any]:
     heads = arguments.get("net_arch", [_WIDTH, _WIDTH])
     heads = heads if isinstance(heads, Mapping) else {"pi": heads, "vf": heads}
     width = options.get("hidden_size", _WIDTH)
@@ -54,13 +49,13 @@ def _with_layer(
 class Algorithm:
     """One row of the table.
 
-    :param learner: the class, an on-policy algorithm of Stable-Baselines3's kind
-    :param policy: the class of its policies: its constructor says which settings they take
+    :param learner: the class, with the interface of Stable-Baselines3's on-policy algorithms
+    :param policy: the class of its policies: the arguments of its constructor are their settings
     :param policy_suffix: the names of its policies are Mlp, Cnn or MultiInput and this
     :param policy_arguments: makes the policy's keyword arguments from a recipe's
-    :param takes_memory: whether it trains a memory of :data:`rl_larnn.memories.MEMORIES`; else the one option in its
-        place is ``hidden_size``
-    :param frame_stack: observations that it sees at once, the present one included
+    :param takes_memory: whether it trains a memory of :data:`rl_larnn.memories.MEMORIES`; if not, its one option of a
+        memory is ``hidden_size``
+    :param frame_stack: observations that it sees at once, the current one included
     """
 
     learner: type[OnPolicyAlgorithm]
@@ -70,12 +65,12 @@ class Algorithm:
     takes_memory: bool = False
     frame_stack: int = 1
 
-    def arguments(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a recipe's arguments that the algorithm takes."""
+    def arguments(self, recipe: Options) -> dict[str, Any]:
+        """The arguments of a recipe that the algorithm takes."""
         return _known(self.learner, recipe)
 
-    def policy_options(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a recipe's policy options that its policies take."""
+    def policy_options(self, recipe: Options) -> dict[str, Any]:
+        """The policy options of a recipe that its policies take."""
         return _known(self.policy, recipe)
 
 
@@ -95,14 +90,17 @@ BASELINES = tuple(name for name, algorithm in ALGORITHMS.items() if not algorith
 
 
 def method_name(algorithm: str, memory: str | None) -> str:
-    """What runs are compared by: the memory of our own algorithm, else the algorithm, with its memory if it has one."""
+    """The name that runs are compared by: the memory of our own algorithm; of another the algorithm, and its memory."""
     if memory is None:
         return algorithm
     return memory if algorithm == OURS else f"{algorithm}-{memory}"
 
 
 def keyword_parameters(owner: type) -> dict[str, tuple[inspect.Parameter, type]]:
-    """The keyword arguments of a class's constructor, through ``**kwargs`` to its bases, each with its class."""
+    """The keyword arguments of a class's constructor, each with the class that declares it.
+
+    Where the constructor has ``**kwargs``, those of its base class are included.
+    """
     found: dict[str, tuple[inspect.Parameter, type]] = {}
     for base in inspect.getmro(owner):
         if "__init__" not in vars(base) or base is object:
@@ -116,6 +114,6 @@ def keyword_parameters(owner: type) -> dict[str, tuple[inspect.Parameter, type]]
     return found
 
 
-def _known(owner: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _known(owner: type, arguments: Options) -> dict[str, Any]:
     names = keyword_parameters(owner)
     return {key: value for key, value in arguments.items() if key in names}

@@ -1,12 +1,12 @@
-"""PPO (Schulman et al., 2017, arXiv 1707.06347) for policies with a memory, trained in whole chunks of time.
+"""PPO (Schulman et al., 2017, arXiv 1707.06347) for policies with a memory, trained on chunks of consecutive steps.
 
-The same algorithm, arguments, callbacks and log keys as ``sb3_contrib.RecurrentPPO``, which it subclasses. What differs
-is how a rollout is kept and read (:mod:`rl_larnn.buffer`), so that any memory can be trained, at full speed.
+The same algorithm, arguments, callbacks and log keys as ``sb3_contrib.RecurrentPPO``, its base class. The difference is
+how a rollout is stored and read (:mod:`rl_larnn.buffer`): any memory can be trained, and by scans over whole chunks.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,15 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from torch import Tensor
 
-from rl_larnn.agents.components.checks import (
-    NonFiniteError,
-    all_finite,
-    check_finite,
-    check_options,
-    check_policy,
-    check_removed_options,
-    choose_seq_len,
-)
+from rl_larnn.agents.components import checks
+from rl_larnn.agents.components.checks import NonFiniteError
 from rl_larnn.agents.components.teacher import TEACHER, Teacher, fit_teacher
 from rl_larnn.buffer import ChunkBuffer, Chunks
 from rl_larnn.observations import map_observation
@@ -38,8 +31,6 @@ from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy
 from rl_larnn.state import leaves, pack, rows
 from rl_larnn.upstream import PolicyState
 
-SelfRecurrentPPO = TypeVar("SelfRecurrentPPO", bound="RecurrentPPO")
-
 
 class RecurrentPPO(SB3RecurrentPPO):
     """PPO for :class:`rl_larnn.policies.MemoryActorCriticPolicy`.
@@ -47,18 +38,36 @@ class RecurrentPPO(SB3RecurrentPPO):
     :param policy: ``"MlpAarenPolicy"``, ``"MlpLarnnPolicy"`` ... (:data:`rl_larnn.policies.POLICY_ALIASES`), or
         ``"MlpMemoryPolicy"`` with ``policy_kwargs=dict(memory=...)``, or a subclass of the policy
     :param env: environment or its id
-    :param seq_len: chunk length in steps: how far gradients reach back. ``n_steps`` and ``batch_size`` must be
-        multiples of it. None takes the largest common divisor of the two up to 32.
-    :param batch_size: minibatch size in steps; None: the whole rollout
-    :param min_advantage_std: normalised advantages are divided by at least this, in the unit of the rewards; 0 to 0.1.
-        Where a task is solved, all advantages are noise: divided by their own deviation, they would drive the policy
-        away. A larger value slows learning where rewards are small.
-    :param kickstart_coef: weight of the penalty on leaving the policy that training begins with, a number from 0 to 3
-        or a schedule of the remaining progress; for weights that come from elsewhere
-        (:mod:`rl_larnn.agents.components.teacher`); logs ``memory/teacher_kl``
+    :param learning_rate: step size of Adam, or a schedule of the remaining progress; 1e-4 to 3e-3. Higher is faster and
+        less stable; recipes let it fall to 0.
+    :param n_steps: steps of each environment per rollout; 16 to 1024. More steps give advantages with less noise and
+        fewer updates.
+    :param batch_size: minibatch size in steps, 64 to 512; None: the whole rollout. Larger minibatches give gradients
+        with less noise and fewer steps of the optimiser.
+    :param n_epochs: passes over each rollout, 4 to 20. More use the data better and move the policy further from the
+        one that collected them.
+    :param gamma: discount per step, 0 to 0.9999. Rewards later than about 1 / (1 - gamma) steps count little.
+    :param gae_lambda: of the advantages, 0.8 to 0.98. Higher relies less on the critic, at the price of more noise.
+    :param clip_range: of the policy's ratio, a number or schedule; 0.1 to 0.3. Higher allows larger updates.
+    :param clip_range_vf: of the critic's change in an update, in the unit of the returns; None: not clipped
+    :param normalize_advantage: scale the advantages of each minibatch to mean 0 and deviation 1
+    :param ent_coef: weight of the entropy bonus, 0 to 0.05. Higher explores more and delays a deterministic policy.
+    :param vf_coef: weight of the critic's loss, 0.2 to 1. Higher favours the critic in what it shares with the actor.
+    :param max_grad_norm: larger gradients are scaled to this norm, 0.5 to 5
+    :param use_sde: state-dependent exploration, for continuous actions
+    :param sde_sample_freq: steps between new noise of ``use_sde``; -1: one per rollout. Higher gives smoother actions.
+    :param target_kl: an update stops at 1.5 times this divergence from the old policy, 0.01 to 0.2; None: no limit
+    :param seq_len: chunk length in steps, which limits how far gradients reach back; 16 to 128. ``n_steps`` and
+        ``batch_size`` must be multiples of it. None takes their largest common divisor up to 32.
+    :param min_advantage_std: smallest divisor of normalised advantages, in the unit of the rewards; 0 to 0.1. When a
+        task is solved, all advantages are noise, and scaled to size one they would spoil the policy. Higher slows
+        learning where rewards are small.
+    :param kickstart_coef: weight of the penalty on leaving the initial policy, a number from 0 to 3 or a schedule; for
+        pretrained weights (:mod:`rl_larnn.agents.components.teacher`). Higher keeps the policy longer. It logs
+        ``memory/teacher_kl``.
     :param device: and every other argument: as in ``sb3_contrib.RecurrentPPO``
-    :raises ValueError: for sizes that do not divide, with the nearest that do; for unsupported spaces; for options out
-        of range
+    :raises ValueError: for sizes that do not divide, naming the nearest that do; for unsupported spaces; for options
+        out of range
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICY_ALIASES)
@@ -97,32 +106,10 @@ class RecurrentPPO(SB3RecurrentPPO):
         min_advantage_std: float = 0.0,
         kickstart_coef: float | Schedule = 0.0,
     ) -> None:
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            n_epochs=n_epochs,
-            gamma=gamma,
-            gae_lambda=gae_lambda,
-            clip_range=clip_range,
-            clip_range_vf=clip_range_vf,
-            normalize_advantage=normalize_advantage,
-            ent_coef=ent_coef,
-            vf_coef=vf_coef,
-            max_grad_norm=max_grad_norm,
-            use_sde=use_sde,
-            sde_sample_freq=sde_sample_freq,
-            target_kl=target_kl,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            policy_kwargs=policy_kwargs,
-            verbose=verbose,
-            seed=seed,
-            device=device,
-            _init_setup_model=False,
-        )
+        given = dict(locals())  # all arguments; those of the base class are passed on
+        for name in ("self", "__class__", "seq_len", "min_advantage_std", "kickstart_coef"):
+            del given[name]
+        super().__init__(**{**given, "_init_setup_model": False})
         self.seq_len = seq_len
         self.min_advantage_std = min_advantage_std
         self.kickstart_coef = kickstart_coef
@@ -132,33 +119,27 @@ class RecurrentPPO(SB3RecurrentPPO):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        check_options(self)
+        checks.check_options(self)
         if self.batch_size is None:
             self.batch_size = self.n_steps * self.n_envs
-        self.seq_len = choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
+        self.seq_len = checks.choose_seq_len(self.seq_len, self.n_steps, self.batch_size)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, use_sde=self.use_sde, **self.policy_kwargs
         )
-        self.policy = check_policy(policy, self.observation_space).to(self.device)
+        self.policy = checks.check_policy(policy, self.observation_space).to(self.device)
         self.teacher = Teacher(self.policy, self.kickstart_coef) if self.kickstart_coef else None
+        options: dict[str, Any] = dict(n_envs=self.n_envs, gamma=self.gamma, gae_lambda=self.gae_lambda)
         self.rollout_buffer = ChunkBuffer(
-            self.n_steps,
-            self.observation_space,
-            self.action_space,
-            self.seq_len,
-            self.device,
-            n_envs=self.n_envs,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
+            self.n_steps, self.observation_space, self.action_space, self.seq_len, self.device, **options
         )
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        check_removed_options(self)
+        checks.check_removed_options(self)
         found = super()._setup_learn(*args, **kwargs)
         if self.teacher is not None and self.num_timesteps == 0:
             self.teacher.load_state_dict(self.policy.state_dict())
@@ -173,8 +154,9 @@ class RecurrentPPO(SB3RecurrentPPO):
         rollout_buffer: ChunkBuffer,  # type: ignore[override]
         n_rollout_steps: int,
     ) -> bool:
-        """Fill the buffer with ``n_rollout_steps`` steps of every environment; False if a callback said stop.
+        """Fill the buffer with ``n_rollout_steps`` steps of every environment.
 
+        :return: False if a callback stops the training
         :raises NonFiniteError: at a NaN or infinite observation or reward, naming environment and step
         """
         assert self._last_obs is not None
@@ -184,7 +166,7 @@ class RecurrentPPO(SB3RecurrentPPO):
             self.policy.reset_noise(env.num_envs)
         if self._last_state is None or len(leaves(self._last_state)[0]) != env.num_envs:
             self._last_state = self.policy.initial_state(env.num_envs)
-            self._last_episode_starts = np.ones(env.num_envs, dtype=bool)  # an empty memory knows no episode
+            self._last_episode_starts = np.ones(env.num_envs, dtype=bool)
             self._check_finite(self._last_obs, np.zeros(env.num_envs))
         callback.on_rollout_start()
         for n_steps in range(n_rollout_steps):
@@ -197,13 +179,13 @@ class RecurrentPPO(SB3RecurrentPPO):
             self.num_timesteps += env.num_envs
             self._check_finite(new_obs, rewards)
             callback.update_locals(locals())
-            go_on = callback.on_step()
+            continues = callback.on_step()
             self._update_info_buffer(infos, dones)
             rewards = self._bootstrap_truncated(rewards, dones, infos, state)
             rollout_buffer.add(obs, actions, rewards, starts, values, log_probs, self._last_state)
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts, self._last_state = dones, state
-            if not go_on:
+            if not continues:
                 return False
         obs, starts = self._last_inputs()
         with torch.no_grad():
@@ -221,7 +203,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         return obs_as_tensor(self._last_obs, self.device), starts  # type: ignore[arg-type]
 
     def _to_env_actions(self, actions: np.ndarray) -> np.ndarray:
-        """What the environment is sent: unscaled where the policy squashes, else clipped to the bounds."""
+        """The actions for the environment: unscaled if the policy squashes them, else clipped to the bounds."""
         if not isinstance(self.action_space, spaces.Box):
             return actions
         if self.policy.squash_output:
@@ -231,9 +213,9 @@ class RecurrentPPO(SB3RecurrentPPO):
     def _bootstrap_truncated(
         self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], state: PolicyState
     ) -> np.ndarray:
-        """Add the value of what would have come where a time limit, not the task, ended an episode.
+        """Add the discounted value of the last observation where a time limit ended the episode.
 
-        The last observation is read with the memory of its own episode: the state after the step, no start.
+        The observation is read with the memory of its own episode: the state after the step, no start.
         """
         cut = [
             index
@@ -258,11 +240,11 @@ class RecurrentPPO(SB3RecurrentPPO):
         return rewards
 
     def _check_finite(self, obs: VecEnvObs, rewards: np.ndarray) -> None:
-        """A running normaliser spreads one NaN over all environments, so look at what came before it."""
+        """Check the data before normalisation, which would spread one NaN over all environments."""
         normalizer = self.get_vec_normalize_env()
         if normalizer is not None:
             obs, rewards = normalizer.get_original_obs(), normalizer.get_original_reward()  # type: ignore[assignment]
-        check_finite(obs, rewards, self.num_timesteps)
+        checks.check_finite(obs, rewards, self.num_timesteps)
 
     def _log_memory(self) -> None:
         assert self._last_state is not None
@@ -274,7 +256,7 @@ class RecurrentPPO(SB3RecurrentPPO):
     # ------------------------------------------------------------------ learning
 
     def train(self) -> None:
-        """Improve the policy on the rollout in the buffer.
+        """Update the policy on the rollout in the buffer.
 
         :raises NonFiniteError: if a loss or weight is not finite (a learning rate too high, rewards out of scale)
         """
@@ -286,14 +268,14 @@ class RecurrentPPO(SB3RecurrentPPO):
         if self.teacher is not None:
             self.teacher.begin_update(progress)
         records = self._run_epochs(clip_range, clip_range_vf)
-        if not all_finite(self.policy.parameters()):
-            raise NonFiniteError(self._divergence("the weights"))  # the losses are of before the last step
+        if not checks.all_finite(self.policy.parameters()):
+            raise NonFiniteError(self._divergence("the weights"))  # the losses precede the last step
         self._log_training(records, clip_range, clip_range_vf)
 
     def _run_epochs(self, clip_range: float, clip_range_vf: float | None) -> Tensor:
-        """Go over the rollout until ``n_epochs`` or ``target_kl`` is reached; one row of losses per minibatch."""
+        """Train on the rollout until ``n_epochs`` or ``target_kl`` is reached; one row of losses per minibatch."""
         parameters = list(self.policy.parameters())
-        records: list[Tensor] = []  # on the device, and only read when all is done
+        records: list[Tensor] = []  # on the device, read once at the end
         for epoch in range(self.n_epochs):
             early = False
             for chunks in self.rollout_buffer.get(self.batch_size):
@@ -316,7 +298,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         return torch.stack(records)
 
     def _loss(self, chunks: Chunks, clip_range: float, clip_range_vf: float | None) -> tuple[Tensor, Tensor]:
-        """The loss of one minibatch, and what is logged of it: policy, value, entropy, KL, clipped share, total."""
+        """The loss of one minibatch, and its record: losses of policy, value and entropy, KL, clipped share, total."""
         values, log_prob, entropy = self._evaluate(chunks)
         advantages = chunks.advantages
         if self.normalize_advantage and advantages.numel() > 1:
@@ -329,10 +311,10 @@ class RecurrentPPO(SB3RecurrentPPO):
         if clip_range_vf is not None:
             values = chunks.old_values + (values - chunks.old_values).clamp(-clip_range_vf, clip_range_vf)
         value_loss = (chunks.returns - values).square().mean()
-        # Without a closed form, the mean log-probability of what was done stands in for the entropy.
+        # Without a closed form, the entropy is estimated by the mean log-probability of the actions.
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
         loss = policy_loss + self.vf_coef * value_loss
-        if self.ent_coef != 0:  # else it is only logged
+        if self.ent_coef != 0:
             loss = loss + self.ent_coef * entropy_loss
         if self.teacher is not None:
             loss = loss + self.teacher.penalty(log_prob, chunks)
@@ -353,24 +335,20 @@ class RecurrentPPO(SB3RecurrentPPO):
 
     def _log_training(self, records: Tensor, clip_range: float, clip_range_vf: float | None) -> None:
         policy_loss, value_loss, entropy_loss, kl, clip_fraction, _ = records.mean(0).tolist()
-        loss = records[-1, 5].item()
         if not np.isfinite(records.sum().item()):
             raise NonFiniteError(self._divergence(f"policy loss {policy_loss:.3g}, value loss {value_loss:.3g}"))
         buffer = self.rollout_buffer
         explained = explained_variance(buffer.values.flatten().cpu().numpy(), buffer.returns.flatten().cpu().numpy())
-        self.logger.record("train/entropy_loss", entropy_loss)
-        self.logger.record("train/policy_gradient_loss", policy_loss)
-        self.logger.record("train/value_loss", value_loss)
-        self.logger.record("train/approx_kl", kl)
-        self.logger.record("train/clip_fraction", clip_fraction)
-        self.logger.record("train/loss", loss)
-        self.logger.record("train/explained_variance", explained)
+        logged = dict(entropy_loss=entropy_loss, policy_gradient_loss=policy_loss, value_loss=value_loss, approx_kl=kl)
+        logged |= dict(clip_fraction=clip_fraction, loss=records[-1, 5].item(), explained_variance=explained)
         if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", torch.exp(self.policy.log_std).mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/clip_range", clip_range)
+            logged["std"] = torch.exp(self.policy.log_std).mean().item()
+        logged["clip_range"] = clip_range
         if clip_range_vf is not None:
-            self.logger.record("train/clip_range_vf", clip_range_vf)
+            logged["clip_range_vf"] = clip_range_vf
+        for name, value in logged.items():
+            self.logger.record(f"train/{name}", value)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _divergence(self, detail: str) -> str:
         return (
@@ -386,7 +364,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         return ([*modules, TEACHER] if self.teacher is not None else modules), tensors
 
     def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
-        """As in SB3; an archive may have been saved with another ``kickstart_coef``."""
+        """As in SB3, also for an archive with another ``kickstart_coef``."""
         found = load_path_or_dict
         if not isinstance(found, dict):
             found = load_from_zip_file(found, device=device, load_data=False)[1]

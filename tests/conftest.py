@@ -38,7 +38,7 @@ def brief_evaluations(request: pytest.FixtureRequest) -> Iterator[dict[ModuleTyp
     """
     replaced = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name, episodes in (("evaluations", 3), ("selection", 6)):
+        for name, episodes in (("loop", 3), ("selection", 6)):
             module = sys.modules.get(f"rl_larnn.agents.training.{name}")
             if module is not None and request.config.option.markexpr == "not slow":
                 replaced[module] = module.EPISODES

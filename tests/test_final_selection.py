@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
-from rl_larnn.agents.training import Run, TrainConfig, evaluations, finish, resume, selection, train
+from rl_larnn.agents.training import Run, TrainConfig, finish, loop, resume, selection, train
 from rl_larnn.agents.training.selection import top_checkpoints
 from rl_larnn.errors import Interrupted, UserError
 from tests.training_cases import TINY, interrupt
@@ -32,7 +32,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """A run whose evaluations and final selection end as planned."""
 
     def run(periodic: list[float], final: list[float]) -> Run:
-        for module, returns in ((evaluations, periodic), (selection, final)):
+        for module, returns in ((loop, periodic), (selection, final)):
             monkeypatch.setattr(module, "evaluate", lambda *a, left=returns: Evaluation((left.pop(0),), (7,)))
         done = train(replace(CONFIG, n_timesteps=len(periodic) * ROLLOUT, run_dir=tmp_path / "run"))
         assert periodic == final == []
@@ -80,7 +80,7 @@ def test_all_begin_the_same_fresh_episodes(tmp_path: Path, monkeypatch: pytest.M
         assert n_episodes == env.num_envs and not env.training  # type: ignore[attr-defined]
         return Evaluation((0.0,), (7,))
 
-    for module in (evaluations, selection):
+    for module in (loop, selection):
         monkeypatch.setattr(module, "evaluate", look)
     train(replace(CONFIG, run_dir=tmp_path / "run"))
     *periodic, first, second, third, fourth = begun

@@ -219,13 +219,16 @@ def test_the_learning_rate_rises_and_falls() -> None:
         ({"updates": 0}, "updates must be a whole number of at least 1, got 0"),
         ({"seq_len": 2.5}, "seq_len must be a whole number of at least 1, got 2.5"),
         ({"batches": "rows"}, "batches must be streams, windows or episodes, got 'rows'"),
-        ({"best": 0.0}, "best, a share of the steps, must be above 0 and at most 1, got 0.0"),
-        ({"best": "0.5"}, "best must be a number, got '0.5'"),
-        ({"learning_rate": -1.0}, "learning_rate must be a number above 0 or linear(start, end), got -1.0"),
-        ({"learning_rate": "x"}, "learning_rate must be a number above 0 or linear(start, end), got 'x'"),
-        ({"learning_rate": Linear(-1.0)}, "learning_rate must go from 0 or more to 0 or more, got linear(-1.0, 0.0)"),
-        ({"learning_rate": Linear(0.0)}, "learning_rate must go from 0 or more to 0 or more, got linear(0.0, 0.0)"),
-        ({"warmup": 1.0}, "a warmup from 0 to below 1"),
+        ({"best": 0.0}, "best must be a number above 0 and at most 1, a share of the steps, got 0.0"),
+        ({"best": "0.5"}, "best must be a number above 0 and at most 1, a share of the steps, got '0.5'"),
+        (
+            {"learning_rate": -1.0},
+            "learning_rate must be above 0, or linear(start, end) with one such and none below 0, got -1.0",
+        ),
+        ({"learning_rate": "x"}, "with one such and none below 0, got 'x'"),
+        ({"learning_rate": Linear(-1.0)}, "with one such and none below 0, got linear(-1.0, 0.0)"),
+        ({"learning_rate": Linear(0.0)}, "with one such and none below 0, got linear(0.0, 0.0)"),
+        ({"warmup": 1.0}, "warmup must be a number from 0 to below 1"),
     ],
 )
 def test_impossible_plans_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -238,7 +241,7 @@ def test_settings_of_the_plan_are_told_from_others() -> None:
     assert split_settings(given) == ({"seq_len": 5, "learning_rate": Linear(0.1)}, {"hidden_size": 9})
     with pytest.raises(UserError, match=r"the setting seq_len expects int, got 'long' \(str\)"):
         split_settings({"seq_len": "long"})
-    with pytest.raises(UserError, match=r"learning_rate expects a number or linear\(start, end\), got 'high'"):
+    with pytest.raises(UserError, match=r"learning_rate expects float or linear\(start, end\), got 'high'"):
         split_settings({"learning_rate": "high"})
 
 

@@ -26,10 +26,10 @@ from tests.training_cases import Told
         ({"dataset": "nothing.hdf5"}, "nothing.hdf5"),
         ({"memory": "ppo"}, "offline learning takes a memory, got the baseline 'ppo'; without memory: none"),
         ({"memory": "gruu"}, "unknown memory 'gruu'; did you mean gru"),
-        ({"clone": True, "target_return": 1.0}, "cloning asks for no return: leave out clone or target_return=1"),
+        ({"clone": True, "target_return": 1.0}, "cloning has no target return: leave out clone or target_return=1"),
         ({"env": "CartPole-POMDP"}, r"CartPole-POMDP-v0 doesn't fit the dataset .*expected .* got"),
         ({"env": "CartPool"}, "CartPool"),
-        ({"best": 2.0}, "best, a share of the steps, must be above 0 and at most 1, got 2.0"),
+        ({"best": 2.0}, "best must be a number above 0 and at most 1, a share of the steps, got 2.0"),
         ({"updates": 0}, "updates must be a whole number of at least 1, got 0"),
         ({"settings": {"seq_length": 3}}, "unknown setting 'seq_length'; did you mean seq_len"),
         ({"settings": {"frame_stack": 2}}, "one observation at a time, got frame_stack=2"),
@@ -61,7 +61,7 @@ def test_nothing_is_written_over(inside: Path) -> None:
 def test_data_that_are_no_numbers_are_found(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = random_dataset([5, 3], env_id="Pendulum-v1", observation_space=VECTOR, action_space=TORQUES)
     dataset.columns.rewards[6] = np.nan
-    monkeypatch.setattr("rl_larnn.agents.offline.config.load_cached", lambda *_, **__: dataset)
+    monkeypatch.setattr("rl_larnn.envs.datasets.load_cached", lambda *_, **__: dataset)
     with pytest.raises(UserError, match=r"random, episode 1: rewards: expected finite numbers, got NaN"):
         train_offline(config())
 

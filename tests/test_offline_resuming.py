@@ -28,7 +28,7 @@ def test_a_run_whose_data_are_gone_or_others_says_so(inside: Path) -> None:
     path = write_d4rl(inside / "mine.hdf5", episodes, actions=np.zeros((36, 1), np.float32))
     folder = train_offline(config(**about)).folder
     write_d4rl(path, episodes, actions=np.ones((36, 1), np.float32))
-    with pytest.raises(UserError, match=r"the dataset .*mine\.hdf5 has changed since the run began: begin a new one"):
+    with pytest.raises(UserError, match=r"the dataset .*mine\.hdf5 has changed since the run started: start a new one"):
         resume_offline(folder, updates=3)
     path.unlink()
     with pytest.raises(UserError, match=r"mine\.hdf5: no such file"):

@@ -19,7 +19,7 @@ from rl_larnn.agents.settings.environments import make_environments
 from rl_larnn.agents.settings.models import build_model
 from rl_larnn.agents.settings.values import Linear
 from rl_larnn.agents.training import TrainConfig, resume, train, train_offline
-from rl_larnn.agents.training.initial import load_weights, normalized_as_in
+from rl_larnn.agents.training.online import load_weights, normalized_as_in
 from rl_larnn.agents.training.run import Run
 from rl_larnn.envs.datasets import load_dataset
 from rl_larnn.errors import UserError
@@ -89,7 +89,7 @@ def test_the_scale_of_observations_is_kept(inside: Path, offline: Run) -> None:
 
 
 def test_statistics_of_data_stay_and_those_of_an_online_run_go_on(inside: Path, offline: Run) -> None:
-    """Also for runs that begin with a run that began with data, and after a resume."""
+    """Also for runs that start with a run that was trained offline, and after a resume."""
     run = train(TrainConfig("CartPole-POMDP", **ONLINE, init=offline.folder))
     resume(run.folder, n_timesteps=1024)
     recipe = load_run_settings(offline.folder).recipe

@@ -18,7 +18,7 @@ from rl_larnn.agents.evaluation.evaluate import Evaluation
 from rl_larnn.agents.evaluation.load import load_run
 from rl_larnn.agents.recurrent_ppo import RecurrentPPO
 from rl_larnn.agents.runs.results import Progress
-from rl_larnn.agents.training import Run, TrainConfig, evaluations, resume, train
+from rl_larnn.agents.training import Run, TrainConfig, loop, resume, train
 from rl_larnn.agents.training.online import OnlineLearner
 from rl_larnn.agents.training.selection import keep, top_checkpoints
 from rl_larnn.agents.training.session import Session
@@ -48,7 +48,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[float], list
         tried.append(weights(model))
         return Evaluation((returns.pop(0),), (7,))
 
-    monkeypatch.setattr(evaluations, "evaluate", pretend)
+    monkeypatch.setattr(loop, "evaluate", pretend)
     yield returns, tried
 
 
@@ -119,10 +119,10 @@ def test_when_evaluations_are_due_does_not_depend_on_interruptions(
     returns, _ = planned
     returns += [10.0] * 20
     whole = train(replace(CONFIG, run_dir=tmp_path / "whole", eval_freq=2 * ROLLOUT))
-    folder, run_if_due = tmp_path / "cut", evaluations.PeriodicEvaluation.run_if_due
+    folder, run_if_due = tmp_path / "cut", loop.PeriodicEvaluation.run_if_due
     for steps in range(ROLLOUT, 5 * ROLLOUT + 1, ROLLOUT):  # a session for each rollout, as if killed after it
         config = replace(CONFIG, n_timesteps=steps, run_dir=folder, eval_freq=2 * ROLLOUT)
-        monkeypatch.setattr(evaluations.PeriodicEvaluation, "run_if_due", lambda self, last: run_if_due(self, False))
+        monkeypatch.setattr(loop.PeriodicEvaluation, "run_if_due", lambda self, last: run_if_due(self, False))
         cut = train(config) if steps == ROLLOUT else resume(folder, n_timesteps=steps)
     assert (
         [step for step, _ in cut.result.evaluations] == [step for step, _ in whole.result.evaluations][:-1] == [64, 128]
@@ -139,7 +139,7 @@ def test_an_evaluation_plays_the_same_episodes_whenever_it_runs(
         first.append(env.get_original_obs())  # type: ignore[attr-defined]
         return Evaluation((0.0,), (7,))
 
-    monkeypatch.setattr(evaluations, "evaluate", look)
+    monkeypatch.setattr(loop, "evaluate", look)
     train(replace(CONFIG, n_timesteps=2 * ROLLOUT, run_dir=tmp_path / "cut", eval_freq=ROLLOUT))
     resume(tmp_path / "cut", n_timesteps=4 * ROLLOUT)
     cut = [*first]

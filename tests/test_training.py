@@ -119,7 +119,7 @@ def test_threads_are_set_for_the_run_only(tmp_path: Path, monkeypatch: pytest.Mo
         seen.append(torch.get_num_threads())
         raise UserError("enough")
 
-    monkeypatch.setattr(training, "learn", note)
+    monkeypatch.setattr(training, "Loop", note)
     torch.set_num_threads(1)
     with pytest.raises(UserError, match="enough"):
         train(replace(CONFIG, run_dir=tmp_path / "run", threads=2))

@@ -1,1 +1,1 @@
-"""The parts that algorithms are made of."""
+"""Parts of algorithms."""

@@ -1,4 +1,4 @@
-"""What RecurrentPPO refuses, each with one line that says what was expected."""
+"""Checks of the options and the data of RecurrentPPO. Each error is one line that names what was expected."""
 
 from __future__ import annotations
 
@@ -15,33 +15,37 @@ from torch import Tensor
 
 from rl_larnn.policies import POLICY_ALIASES, MemoryActorCriticPolicy
 
-#: Chunk length where none is asked for, if n_steps and batch_size allow it.
+#: Largest default length of a chunk.
 DEFAULT_SEQ_LEN = 32
-#: Below this a chunk chosen for lack of another is worth a warning.
+#: A shorter default chunk gives a warning.
 SHORT_SEQ_LEN = 8
 
-SUPPORTED_OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-SUPPORTED_ACTIONS = SUPPORTED_OBSERVATIONS
+#: Spaces of actions, and of observations or the parts of a Dict.
+SUPPORTED_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+#: Smallest value of each option that has one.
+_SMALLEST = dict(kickstart_coef=0, min_advantage_std=0, n_steps=1, batch_size=1, n_epochs=1)
 
 
 class NonFiniteError(ValueError):
-    """NaN or infinity where a number was needed; training stopped before it could touch the policy."""
+    """NaN or infinity in the data or the losses; training stops before they reach the policy."""
 
 
 def all_finite(parameters: Iterable[Tensor]) -> bool:
-    """Whether every number is one, asked of the device once."""
+    """Whether all numbers are finite, with one transfer from the device."""
     return bool(torch.stack([parameter.isfinite().all() for parameter in parameters]).all())
 
 
 def check_finite(obs: VecEnvObs, rewards: np.ndarray, steps: int) -> None:
-    """Look at what the environments returned, before anything is learned from it.
+    """Check what the environments returned.
 
     :param obs: observations of E environments
     :param rewards: ``(E,)``
     :param steps: environment steps so far, for the message
     :raises NonFiniteError: at a NaN or infinity, naming the environment
     """
-    for what, values in (("reward", rewards), *_observation_items(obs)):
+    parts = {f"observation {key!r}": part for key, part in obs.items()} if isinstance(obs, dict) else None
+    for what, values in {"reward": rewards, **(parts or {"observation": np.asarray(obs)})}.items():
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
             found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
@@ -51,16 +55,10 @@ def check_finite(obs: VecEnvObs, rewards: np.ndarray, steps: int) -> None:
             )
 
 
-def _observation_items(obs: VecEnvObs) -> list[tuple[str, np.ndarray]]:
-    if isinstance(obs, dict):
-        return [(f"observation {key!r}", value) for key, value in obs.items()]
-    return [("observation", np.asarray(obs))]
-
-
 def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
-    """The chunk length: the one asked for, checked, or the largest sensible one.
+    """The chunk length in steps: the given one, or the largest common divisor of the sizes up to the default.
 
-    :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it, with the nearest valid numbers
+    :raises ValueError: unless ``n_steps`` and ``batch_size`` are multiples of it; names the nearest valid numbers
     """
     if seq_len is None:
         largest = max(d for d in range(1, DEFAULT_SEQ_LEN + 1) if n_steps % d == 0 and batch_size % d == 0)
@@ -85,22 +83,17 @@ def choose_seq_len(seq_len: int | None, n_steps: int, batch_size: int) -> int:
 
 
 def check_options(model: Any) -> None:
-    """Refuse options that are out of range, and spaces that no policy here can read or act in.
+    """Check the options and spaces of a RecurrentPPO.
 
-    :param model: a RecurrentPPO
-    :raises ValueError: what was expected, and what came
+    :raises ValueError: for a value out of range, and a space that the policies do not support
     """
     check_spaces(model.observation_space, model.action_space)
-    if not callable(model.kickstart_coef) and not model.kickstart_coef >= 0:
-        raise ValueError(f"kickstart_coef must be at least 0, got {model.kickstart_coef}")
-    if not model.min_advantage_std >= 0:
-        raise ValueError(f"min_advantage_std must be at least 0, got {model.min_advantage_std}")
+    for name, smallest in _SMALLEST.items():
+        value = getattr(model, name)
+        if value is not None and not callable(value) and not value >= smallest:
+            raise ValueError(f"{name} must be at least {smallest}, got {value}")
     if model.min_advantage_std and not model.normalize_advantage:
         raise ValueError("min_advantage_std has no effect without normalize_advantage: leave one of them out")
-    for name in ("n_steps", "batch_size", "n_epochs"):
-        value = getattr(model, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
     clip_range_vf = model.clip_range_vf
     if isinstance(clip_range_vf, float | int) and clip_range_vf <= 0:
         raise ValueError(f"clip_range_vf must be positive, or None for no clipping, got {clip_range_vf}")
@@ -111,7 +104,7 @@ REMOVED_OPTIONS = {"memory_learning_rate": None, "refresh_states": False, "min_e
 
 
 def check_removed_options(model: Any) -> None:
-    """:raises ValueError: if an agent of an archive was trained with an option that is gone; it can still act."""
+    """:raises ValueError: if a loaded agent was trained with an option that was removed; such an agent can only act."""
     for name, unused in REMOVED_OPTIONS.items():
         if (value := getattr(model, name, unused)) != unused:
             raise ValueError(
@@ -121,9 +114,9 @@ def check_removed_options(model: Any) -> None:
 
 
 def check_policy(policy: object, observation_space: spaces.Space) -> MemoryActorCriticPolicy:
-    """The policy, if it has a memory and can read the observations.
+    """Return the policy if it fits.
 
-    :raises ValueError: for a policy without a memory, and one that cannot read a Dict where that is observed
+    :raises ValueError: for a policy without a memory, and for one that cannot read a Dict if observations are one
     """
     if not isinstance(policy, MemoryActorCriticPolicy):
         raise ValueError(
@@ -139,18 +132,18 @@ def check_policy(policy: object, observation_space: spaces.Space) -> MemoryActor
 
 
 def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
-    """:raises ValueError: for a space that no policy here can read or act in."""
+    """:raises ValueError: for a space that the policies do not support."""
     parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {"": observation_space}
     names = "Box, Discrete, MultiDiscrete, MultiBinary"
     for key, space in parts.items():
-        if not isinstance(space, SUPPORTED_OBSERVATIONS):
+        if not isinstance(space, SUPPORTED_SPACES):
             where = f" at key {key!r}" if key else ""
             raise ValueError(
                 f"observations must be {names} or a Dict of these, got {type(space).__name__}{where}; "
                 "gymnasium.wrappers.FlattenObservation turns most spaces into a Box"
             )
+    if not isinstance(action_space, SUPPORTED_SPACES):
+        raise ValueError(f"actions must be {names}, got {type(action_space).__name__}")
     for what, space in (*(("observations", part) for part in parts.values()), ("actions", action_space)):
         if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) and np.any(space.start):
             raise ValueError(f"{what} must be counted from 0, as Stable-Baselines3 does, got {space}")
-    if not isinstance(action_space, SUPPORTED_ACTIONS):
-        raise ValueError(f"actions must be {names}, got {type(action_space).__name__}")

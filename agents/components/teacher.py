@@ -1,15 +1,14 @@
-"""A penalty on leaving the policy that training begins with.
+"""Kickstarting: a penalty on leaving the initial policy (Schmitt et al., 2018, arXiv 1803.03835).
 
-A policy that was learned from data meets a critic that knows nothing of it. Until the critic does, the advantages are
-mostly its errors, scaled to size one, and within a thousand steps PPO may lose all that was imitated. Hence the first
-policy is kept as a teacher. It reads every rollout, and the loss is larger by
+After imitation the policy is trained and the critic is not. Until the critic is, the advantages are mostly its errors,
+scaled to size one, and within a thousand steps PPO may lose what was imitated. Hence a frozen copy of the initial
+policy, the teacher, reads every rollout, and the loss has the additional term
 
     kickstart_coef * mean over steps of (log pi(action) - log teacher(action))^2 / 2
 
 whose gradient estimates that of KL(pi || teacher) from the actions of the rollout (Schulman, "Approximating KL
-divergence", estimator k2). With a coefficient that falls to nothing, the agent may leave its teacher in the end:
-kickstarting (Schmitt et al., 2018, arXiv 1803.03835), as VPT used it after imitation (Baker et al., 2022,
-arXiv 2206.11795).
+divergence", estimator k2). The coefficient usually falls to 0 over the training, as in VPT (Baker et al., 2022, arXiv
+2206.11795).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Teacher:
         self.policy.set_training_mode(False)
         self.policy.requires_grad_(False)
         self.coefficient = FloatSchedule(coefficient)
-        self.weight = 0.0  # the coefficient of the present update
+        self.weight = 0.0  # the coefficient of the current update
         self.state: PolicyState | None = None  # the memory after the last rollout
         self.log_probs = torch.zeros(0)  # (L, chunks) of the rollout's actions
 
@@ -68,13 +67,13 @@ class Teacher:
         return (log_ratio.exp() - 1 - log_ratio).mean().item()  # estimator k3, as for train/approx_kl
 
     def begin_update(self, progress_remaining: float) -> None:
-        """Set the weight of the penalty for the coming update."""
+        """Set the weight of the penalty for the next update."""
         self.weight = self.coefficient(progress_remaining)
 
     def penalty(self, log_prob: Tensor, chunks: Chunks) -> Tensor:
-        """What is added to the loss of a minibatch.
+        """The term that is added to the loss of a minibatch.
 
-        :param log_prob: ``(L, B)``, of the policy that learns
+        :param log_prob: ``(L, B)``, of the policy in training
         """
         return self.weight * divergence_loss(log_prob, self.log_probs.index_select(1, chunks.numbers))
 
@@ -93,10 +92,7 @@ def divergence_loss(log_prob: Tensor, teacher_log_prob: Tensor) -> Tensor:
 
 
 def fit_teacher(parameters: Mapping[str, Any], wanted: bool) -> dict[str, Any]:
-    """The parameters of an archive for an agent with a teacher, or without.
-
-    Where an agent was saved without, its policy becomes the teacher.
-    """
+    """The parameters of an archive, with those of a teacher if ``wanted``: of the archive's policy if it has none."""
     fitted = {name: value for name, value in parameters.items() if wanted or name != TEACHER}
     if wanted and TEACHER not in fitted and "policy" in fitted:
         fitted[TEACHER] = fitted["policy"]

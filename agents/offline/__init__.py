@@ -1,4 +1,4 @@
-"""Offline learning: a memory agent imitates the episodes of a dataset, conditioned on a target return."""
+"""Offline learning: an agent with a memory imitates a dataset, conditioned on a target return."""
 
 from rl_larnn.agents.offline.config import OfflineConfig, OfflineSettings
 from rl_larnn.agents.offline.learner import OfflineLearner

@@ -1,14 +1,14 @@
 """Imitation of sequences: maximise the likelihood of the recorded actions, given the history of observations.
 
-With the return-to-go among its inputs this is the objective of the Decision Transformer (Chen et al., 2021, arXiv
-2106.01345), with any memory in the place of the Transformer; without, it is behaviour cloning of whole histories. The
-loss is the negative log-likelihood: cross-entropy for discrete actions, a normal distribution with a learned deviation
-for continuous ones.
+With the return-to-go in the observation this is the objective of the Decision Transformer (Chen et al., 2021, arXiv
+2106.01345), with any memory; without it, behaviour cloning. The loss is the negative log-likelihood: cross-entropy for
+discrete actions, a normal distribution with a learned deviation for continuous ones.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,10 +26,9 @@ from rl_larnn.optimizer import clip_gradients
 from rl_larnn.state import detach
 from rl_larnn.upstream import PolicyState
 
-#: A lower bound: without noise in the data, the deviation would shrink for ever and the gradients would grow.
+#: A lower bound: for data without noise, the deviation would shrink without limit and the gradients would grow.
 MIN_LOG_STD = -3.0
-#: In an episode that was cut off, the return of the last steps is unknown. A step counts as known if the part that is
-#: missing weighs at most this much.
+#: In a truncated episode, the return is known for steps at which the missing part has at most this discount.
 _MISSING = 0.1
 
 
@@ -44,12 +43,12 @@ class Batch(NamedTuple):
 
 
 class OfflineLearner:
-    """Improves the policy of a model on a dataset.
+    """Trains the policy of a model on a dataset.
 
-    :param model: with environments that have the recipe's cues, and a normaliser with the statistics of the data
-    :param dataset: episodes of the environment without the recipe's cues
+    :param model: its environments have the recipe's cues, and the statistics of the data if they are normalised
+    :param dataset: episodes without the recipe's cues
     :param recipe: with the cues
-    :param plan: the numbers
+    :param plan: the hyper-parameters
     :param seed: of the batches
     """
 
@@ -65,7 +64,7 @@ class OfflineLearner:
     def update(self) -> dict[str, Tensor]:
         """Make one step of the optimiser.
 
-        :return: what is logged, still on the device
+        :return: values to log, on the device
         """
         policy = self.model.policy
         policy.set_training_mode(True)
@@ -83,28 +82,26 @@ class OfflineLearner:
         return record
 
     def batch(self) -> Batch:
-        """The next batch, in the form that the policy reads."""
+        """The next batch, as the policy reads it."""
         windows = self.sampler.sample()
         seen = observed_windows(windows, self.dataset, self.recipe)
         if self._normalizer is not None:
             seen = self._normalizer.normalize_obs(seen)
         shape = windows.times.shape
-        flat = {key: _flat(part) for key, part in seen.items()} if isinstance(seen, dict) else _flat(seen)
+        flat: Any = map_observation(lambda part: part.reshape(-1, *part.shape[2:]), seen)
         observations, _ = self.model.policy.obs_to_tensor(flat)
         device = self.model.device
-        returns = None
-        if self._values is not None:
-            returns = torch.as_tensor(self._values[windows.rows], dtype=torch.float32, device=device).T
+        floats = partial(torch.as_tensor, dtype=torch.float32, device=device)
         return Batch(
             map_observation(lambda part: part.unflatten(0, shape).transpose(0, 1), observations),
             self._actions(windows).transpose(0, 1),
             torch.as_tensor(windows.times == 0, device=device).T,
-            torch.as_tensor(windows.mask, dtype=torch.float32, device=device).T,
-            returns,
+            floats(windows.mask).T,
+            None if self._values is None else floats(self._values[windows.rows]).T,
         )
 
     def _actions(self, windows: Windows) -> Tensor:
-        """``(B, K, ...)``, in the form that the policy returns."""
+        """``(B, K, ...)``, as the policy returns them."""
         space, actions = self.dataset.action_space, windows.actions
         if isinstance(space, spaces.Box) and self.model.policy.squash_output:
             actions = self.model.policy.scale_action(actions)
@@ -130,14 +127,10 @@ class OfflineLearner:
         return loss, record
 
 
-def _flat(part: np.ndarray) -> np.ndarray:
-    return part.reshape(-1, *part.shape[2:])
-
-
 def _values(dataset: Dataset, gamma: float, scale: VecNormalize | None) -> np.ndarray:
-    """``(N,)`` the critic's target at each step, in the scale of the rewards that it would learn from online.
+    """``(N,)`` the critic's target at each step, with rewards scaled as in online training.
 
-    NaN where too much is unknown, near the last step of episodes that were cut off.
+    NaN where it is unknown, near the end of truncated episodes.
     """
     returns = discounted_returns_to_go(dataset, gamma)
     if scale is not None:

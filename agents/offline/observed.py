@@ -1,4 +1,4 @@
-"""Recorded episodes as an agent observes them: with the recipe's cues, and statistics for normalisation."""
+"""The observations of a dataset with the recipe's cues, and their statistics for normalisation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rl_larnn.envs.datasets import Dataset, Windows, windows_of
 from rl_larnn.envs.wrappers.cues import action_cue_space, action_cues
 from rl_larnn.envs.wrappers.joining import join, joined_space
 
-#: Steps of a dataset that are read at once.
+#: Steps of a dataset that are processed at once.
 _SLICE = 4096
-#: A number that never changes in the data is not scaled: divided by its deviation, its least change would be huge.
+#: With a smaller variance, a number counts as constant and is not scaled: its smallest change would become huge.
 _CONSTANT = 1e-10
 
 
 def observed_windows(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
-    """The observations of windows with the cues of a recipe, as its wrappers give them.
+    """The observations of windows with the cues of a recipe, as its wrappers append them.
 
-    The return-to-go is that of the data, in the place of what is left of a target.
+    The return-to-go is that of the data.
 
     :return: ``(B, K, ...)``, or such an array for each key
     """
@@ -36,7 +36,7 @@ def observed_windows(windows: Windows, dataset: Dataset, recipe: Recipe) -> Any:
 
 
 def _cues(windows: Windows, actions: spaces.Space, recipe: Recipe) -> Iterator[tuple[str, spaces.Box, np.ndarray]]:
-    """Key, space and values (B, K, n) of each cue, in the order of :func:`agents.environments.wrap_environment`."""
+    """Key, space and values (B, K, n) of each cue, in the order of ``settings.environments.wrap_environment``."""
     number = spaces.Box(-np.inf, np.inf, (1,), np.float32)
     first = windows.times[..., None] == 0
     if recipe.previous_action:
@@ -51,51 +51,40 @@ def _cues(windows: Windows, actions: spaces.Space, recipe: Recipe) -> Iterator[t
 
 
 def fit_statistics(env: VecNormalize, dataset: Dataset, recipe: Recipe, gamma: float) -> None:
-    """Set the statistics of a normaliser to those of a dataset, for good.
+    """Set the statistics of a normaliser to those of a dataset.
 
-    Observations get the mean and variance over all steps. Rewards, which only an agent that goes on learning online
-    divides, get the variance of the running discounted return, as the normaliser would have measured it.
+    Observations get the mean and variance over all steps. Rewards, which are scaled in online training only, get the
+    variance of the running discounted return, as the normaliser would have measured it.
     """
     columns = dataset.columns
-    for statistics in [env.ret_rms, *(pair[0] for pair in (_pairs(env, {}) if env.norm_obs else ()))]:
-        statistics.count = 0  # a fresh one counts a little of a unit normal
-    for first in range(0, dataset.steps if env.norm_obs else 0, _SLICE):
+    by_key: dict[str | None, RunningMeanStd] = {}
+    if env.norm_obs:
+        by_key = {**env.obs_rms} if isinstance(env.obs_rms, dict) else {None: env.obs_rms}
+    for statistics in (env.ret_rms, *by_key.values()):
+        statistics.count = 0  # new statistics include a small weight of mean 0 and variance 1
+    for first in range(0, dataset.steps if by_key else 0, _SLICE):
         rows = np.arange(first, min(first + _SLICE, dataset.steps))
-        seen = observed_windows(
-            windows_of(columns, rows[None], columns.episode_numbers[rows][None], np.ones((1, len(rows)), bool)),
-            dataset,
-            recipe,
-        )
-        for statistics, values in _pairs(env, seen):
-            statistics.update(values[0].astype(np.float64))
-    for statistics, _ in _pairs(env, {}) if env.norm_obs else ():
-        _leave_constants(statistics)
+        windows = windows_of(columns, rows[None], columns.episode_numbers[rows][None], np.ones((1, len(rows)), bool))
+        seen = observed_windows(windows, dataset, recipe)
+        for key, statistics in by_key.items():
+            statistics.update((seen if key is None else seen[key])[0].astype(np.float64))
     env.ret_rms.update(running_returns(dataset, gamma))
-    _leave_constants(env.ret_rms)
-
-
-def _leave_constants(statistics: RunningMeanStd) -> None:
-    statistics.var = np.where(statistics.var < _CONSTANT, 1.0, statistics.var)
-
-
-def _pairs(env: VecNormalize, seen: Any) -> list[tuple[RunningMeanStd, Any]]:
-    if isinstance(env.obs_rms, dict):
-        return [(statistics, seen.get(key)) for key, statistics in env.obs_rms.items()]
-    return [(env.obs_rms, seen)]
+    for statistics in (env.ret_rms, *by_key.values()):
+        statistics.var = np.where(statistics.var < _CONSTANT, 1.0, statistics.var)
 
 
 def running_returns(dataset: Dataset, gamma: float) -> np.ndarray:
-    """(N,) at each step the discounted sum of the rewards of its episode so far, the latest counting in full."""
+    """``(N,)`` for each step the sum of the rewards of its episode so far, the earlier ones discounted."""
     return _fold(dataset, gamma, forward=True)
 
 
 def discounted_returns_to_go(dataset: Dataset, gamma: float) -> np.ndarray:
-    """(N,) at each step the discounted sum of the rewards to the end of its episode, its own included."""
+    """``(N,)`` for each step the discounted sum of its reward and the later ones of its episode."""
     return _fold(dataset, gamma, forward=False)
 
 
 def _fold(dataset: Dataset, gamma: float, forward: bool) -> np.ndarray:
-    """Goes through all episodes at once, step by step, from their first steps on or back from their last."""
+    """Process all episodes at once, step by step, from their first steps forward or from their last backward."""
     columns = dataset.columns
     sums, total = np.empty(dataset.steps), np.zeros(len(columns.lengths))
     for step in range(int(columns.lengths.max())):

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its folder, checkpoint, state, logs, results and provenance."""
+"""The files of a run: its folder, checkpoint, logs, results and provenance."""

@@ -1,4 +1,4 @@
-"""The checkpoint of a run, loadable at every instant: model, statistics of normalisation and random numbers."""
+"""The checkpoint of a run, complete at every moment: model, normalisation and states of random generators."""
 
 from __future__ import annotations
 
@@ -18,44 +18,38 @@ from rl_larnn.files import replace_folder, replacing
 
 STATE = "state.json"
 
-#: Seconds after which a checkpoint is due, however little was done.
+#: Largest time between checkpoints, in seconds.
 CHECKPOINT_SECONDS = 60.0
 
 
 def replace_checkpoint(run: Path, write: Callable[[Path], None]) -> Path:
-    """:func:`replace_folder` for the checkpoint."""
+    """Write a checkpoint in place of the last (:func:`rl_larnn.files.replace_folder`)."""
     return replace_folder(run, "checkpoint", write)
 
 
-def _places(run: Path) -> tuple[Path, Path]:
-    """Where the newest whole checkpoint is: the second only where a kill left no other."""
-    return run / "checkpoint", run / "checkpoint.old"
-
-
 def has_checkpoint(run: Path) -> bool:
-    """Whether there is something to go on from."""
-    return any(folder.is_dir() for folder in _places(run))
+    """Whether a run has a checkpoint."""
+    # A kill may leave the old one alone.
+    return (run / "checkpoint").is_dir() or (run / "checkpoint.old").is_dir()
 
 
 def find_checkpoint(run: Path) -> Path:
-    """The folder of the newest whole checkpoint of a run.
+    """The folder of the newest complete checkpoint of a run.
 
     :raises UserError: if there is none
     """
     refuse_no_folder(run)
-    for folder in _places(run):
-        if folder.is_dir():
-            return folder
-    raise UserError(f"expected a run folder with a checkpoint, got {run}, which has none")
+    if not has_checkpoint(run):
+        raise UserError(f"expected a run folder with a checkpoint, got {run}, which has none")
+    return run / "checkpoint" if (run / "checkpoint").is_dir() else run / "checkpoint.old"
 
 
 def save_model(model: OnPolicyAlgorithm, folder: Path) -> None:
-    """Write ``model.zip`` and, where the environments are normalised, ``vecnormalize.pkl``."""
-    with replacing(folder / MODEL) as temporary:
-        # Given an open file, Stable-Baselines3 adds no suffix to its name.
-        with temporary.open("wb") as file:
-            model.save(file)
-    normalizer = model.get_vec_normalize_env()  # which may lie under others of Stable-Baselines3's wrappers
+    """Write ``model.zip`` and, if the environments are normalised, ``vecnormalize.pkl``."""
+    # Given an open file, Stable-Baselines3 adds no suffix to its name.
+    with replacing(folder / MODEL) as temporary, temporary.open("wb") as file:
+        model.save(file)
+    normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         with replacing(folder / NORMALIZATION) as temporary:
             normalizer.save(str(temporary))
@@ -74,7 +68,7 @@ def save_generators() -> dict[str, Any]:
 
 
 def restore_generators(saved: dict[str, Any]) -> None:
-    """Set the generators as they were. On a machine with other GPUs those keep their own state."""
+    """Restore the states of the generators; those of GPUs only if there are as many as before."""
     version, internal, spare = saved["python"]
     random.setstate((version, tuple(internal), spare))
     name, keys, *rest = saved["numpy"]

@@ -1,4 +1,4 @@
-"""The logs of a run, TensorBoard events and ``progress.csv``, continued without gap or repetition by a resumed run."""
+"""The logs of a run, TensorBoard events and ``progress.csv``, which a resumed run continues."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch.utils.tensorboard import SummaryWriter
 from rl_larnn.files import replacing
 
 CURVE = "progress.csv"
-#: The column that says how far training had come.
+#: The column of the environment steps done.
 CLOCK = "time/total_timesteps"
 
 
 class ContinuedEvents(TensorBoardOutputFormat):
-    """TensorBoard events that make a reader drop what an earlier session logged after ``steps``."""
+    """TensorBoard events that make readers drop what an earlier session logged after ``steps``."""
 
     def __init__(self, folder: Path, steps: int) -> None:
-        # In place of the parent's constructor, which cannot pass on the purge.
-        _let_the_second_pass(folder)
+        # In place of the parent's constructor, which has no purge_step.
+        _wait_for_next_second(folder)
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)
         self._is_closed = False
 
 
-def _let_the_second_pass(folder: Path) -> None:
-    """Wait until a new file of events is named after a later second than those that are there.
+def _wait_for_next_second(folder: Path) -> None:
+    """Wait until the name of a new file of events has a later second than the present ones.
 
-    Readers go through the files by name, and the name holds the second; of two sessions in one second, the later
-    might be read first, and its purge would find nothing.
+    Readers sort the files by name, which contains the second. Of two sessions in one second, the later might be read
+    first, and its purge would be lost.
     """
     stamps = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
     newest = max((int(stamp) for stamp in stamps if stamp.isdecimal()), default=0)
@@ -43,7 +43,7 @@ class ContinuedCurve(CSVOutputFormat):
     """A CSV file that keeps the rows of an earlier session up to ``steps``."""
 
     def __init__(self, path: Path, steps: int, clock: str = CLOCK) -> None:
-        # In place of the parent's constructor, which empties the file.
+        # In place of the parent's constructor, which truncates the file.
         keys, rows = _rows(path, steps, clock)
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -56,7 +56,7 @@ class ContinuedCurve(CSVOutputFormat):
 
 
 def _rows(path: Path, steps: int, clock: str) -> tuple[list[str], list[list[str]]]:
-    """Header and rows logged at or before ``steps``; a row cut short by a kill is dropped."""
+    """Header and rows up to ``steps``, without a row that a kill truncated."""
     if not path.exists():
         return [], []
     with path.open(newline="", encoding="utf-8") as file:
@@ -69,31 +69,29 @@ def _rows(path: Path, steps: int, clock: str) -> tuple[list[str], list[list[str]
 
 
 def run_logger(folder: Path, steps: int, clock: str = CLOCK) -> Logger:
-    """A Stable-Baselines3 logger into the run folder.
+    """A logger of Stable-Baselines3 for a run folder.
 
-    :param steps: how far training has come by the clock; what was logged after that is dropped
-    :param clock: the key under which that is logged: environment steps, or updates where there are no steps
+    :param steps: units done; rows after that are dropped
+    :param clock: the key of the units in the log: environment steps, or updates of an offline run
     """
     return Logger(str(folder), [ContinuedEvents(folder, steps), ContinuedCurve(folder / CURVE, steps, clock)])
 
 
 def steps_logged(folder: Path, clock: str = CLOCK) -> int:
-    """How far training had come by the last line of a run's ``progress.csv``; 0 before there is one."""
-    try:
-        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        return 0
-    steps = [row[clock] for row in rows if (row.get(clock) or "").isdecimal()]
+    """The units done at the last row of ``progress.csv``; 0 without one."""
+    steps = [row[clock] for row in _curve(folder) if (row.get(clock) or "").isdecimal()]
     return int(steps[-1]) if steps else 0
 
 
 def read_curve(folder: Path) -> np.ndarray:
     """``(points, 2)``: environment steps and the mean return of the last 100 training episodes, after each rollout."""
+    points = [(row.get(CLOCK), row.get("rollout/ep_rew_mean")) for row in _curve(folder)]
+    return np.array([(float(steps), float(mean)) for steps, mean in points if steps and mean]).reshape(-1, 2)
+
+
+def _curve(folder: Path) -> list[dict[str, str]]:
     try:
         with (folder / CURVE).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            return list(csv.DictReader(file))
     except OSError:
-        rows = []
-    points = [(row.get(CLOCK), row.get("rollout/ep_rew_mean")) for row in rows]
-    return np.array([(float(steps), float(mean)) for steps, mean in points if steps and mean]).reshape(-1, 2)
+        return []

@@ -1,4 +1,4 @@
-"""Where results were made: the revision of the code and the machine."""
+"""The provenance of results: the revision of the code and the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rl_larnn
 
 
 def origin() -> dict[str, str]:
-    """``git_revision`` (empty outside a checkout, ``-dirty`` behind it where files were changed) and ``machine``."""
+    """``git_revision`` (empty outside a checkout, with the suffix ``-dirty`` for changed files) and ``machine``."""
     threads = torch.get_num_threads()
     return {"git_revision": _revision(), "machine": f"{processor()}, {os.cpu_count()} cores, {threads} threads"}
 
@@ -29,13 +29,11 @@ def processor() -> str:
 
 def _revision() -> str:
     source = Path(rl_larnn.__file__).parents[1]
-    # Without the check, an installed copy would report whatever repository its environment happens to lie in.
+    # Without this check, an installed copy would report the repository around its environment, if any.
     if not (source / "agents" / "runs" / "provenance.py").exists():
         return ""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(
-            command, cwd=source, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        return subprocess.check_output(command, cwd=source, stderr=subprocess.DEVNULL, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return ""

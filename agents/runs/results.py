@@ -1,4 +1,4 @@
-"""What a run achieves: its progress while it trains, and ``result.json`` at the end."""
+"""The progress of a run during training, and its result at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from rl_larnn.agents.algorithms import method_name
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.files import read_json
 
-#: Training episodes whose mean return is compared with the threshold.
+#: Number of recent training episodes whose mean return is compared with the threshold.
 WINDOW = 100
 
 
 @dataclass
 class Progress:
-    """What a run has achieved, over all its sessions.
+    """The progress of a run over all its sessions.
 
     :param threshold: mean return that counts as solved, or ``None``
     :param recent: returns of the last :data:`WINDOW` training episodes
-    :param evaluations: of each periodic evaluation: steps (or updates) and mean return
+    :param evaluations: steps (or updates) and mean return of each periodic evaluation
     :param solved_at_steps: steps when the mean of a full ``recent`` first reached the threshold
     :param solved_at_s: seconds of training at that moment
     :param earlier_s: seconds of training in earlier sessions
@@ -41,48 +41,42 @@ class Progress:
     earlier_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._began = time.perf_counter()
+        self._start = time.perf_counter()
 
     @property
     def wall_s(self) -> float:
         """Seconds of training over all sessions."""
-        return self.earlier_s + time.perf_counter() - self._began
+        return self.earlier_s + time.perf_counter() - self._start
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the clock inside."""
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
             yield
         finally:
-            self._began += time.perf_counter() - began
+            self._start += time.perf_counter() - start
 
     @property
     def mean_return(self) -> float:
-        """Mean return of the recent training episodes; NaN before the first one ends."""
+        """Mean return of the recent training episodes; NaN without one."""
         return sum(self.recent) / len(self.recent) if self.recent else math.nan
 
     def add_episode(self, episode_return: float, steps: int) -> None:
-        """Count a finished training episode, ``steps`` environment steps into the run."""
+        """Record a finished training episode, after ``steps`` environment steps of the run."""
         self.recent.append(episode_return)
         full = len(self.recent) == WINDOW
         if self.threshold is not None and self.solved_at_steps is None and full and self.mean_return >= self.threshold:
             self.solved_at_steps, self.solved_at_s = steps, round(self.wall_s, 3)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; the clock is stopped in it, and runs on from there after :meth:`from_json`."""
-        return {
-            "threshold": self.threshold,
-            "recent": list(self.recent),
-            "evaluations": [list(evaluation) for evaluation in self.evaluations],
-            "solved_at_steps": self.solved_at_steps,
-            "solved_at_s": self.solved_at_s,
-            "earlier_s": self.wall_s,
-        }
+        """Plain data, with the time up to now."""
+        data = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**data, "recent": list(self.recent), "earlier_s": self.wall_s}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Progress:
-        """The inverse of :meth:`to_json`, also of what earlier revisions wrote."""
+        """The inverse of :meth:`to_json`, also for files of earlier revisions."""
         evaluations = data["evaluations"] if "evaluations" in data else data["trials"]
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
         recent = deque(data["recent"], maxlen=WINDOW)
@@ -94,36 +88,33 @@ _RECORDED = ("rl-larnn", "torch", "stable-baselines3", "sb3-contrib", "gymnasium
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that decide what a run does."""
+    """The versions of Python and of the libraries that influence a run."""
     return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in _RECORDED}}
 
 
-#: Part of a run's evaluations, the last ones, that make its score.
-SCORED = 0.1
-
-
 def score(evaluations: Sequence[Sequence[float]]) -> float:
-    """How good a run ended: the mean return over the last tenth of its evaluations, at least one.
+    """The score of a run: the mean return over the last tenth of its evaluations, at least one.
 
     :param evaluations: steps and mean return of each
     """
-    last = evaluations[-math.ceil(SCORED * len(evaluations)) :]
+    last = evaluations[-math.ceil(0.1 * len(evaluations)) :]
     return sum(mean for _, mean in last) / len(last)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished run.
+    """The result of a run.
 
     :param memory: None for an algorithm that takes none
     :param wall_s: seconds of training over all sessions, without the final evaluation
-    :param best_at: steps (or updates) after which the agent was as it was kept
-    :param final_selection: steps and mean return of the agents among whom it was chosen, the best first, over the same
-        fresh episodes; empty where there was no choice
-    :param eval_episodes: fresh episodes behind ``mean_return`` and ``std_return`` (deterministic actions)
-    :param mean_return_reset: the same agent on the same episodes, its memory reset before every step
+    :param best_at: steps (or updates) at the selected checkpoint
+    :param final_selection: steps and mean return of each checkpoint in the final selection, the best first; empty if
+        there were not two
+    :param eval_episodes: episodes of the final evaluation
+    :param mean_return: of the final evaluation, with deterministic actions
+    :param mean_return_reset: of the same agent on the same episodes, with its memory reset before every step
     :param evaluations: steps (or updates) and mean return of each periodic evaluation
-    :param parameters: trainable numbers of the agent
+    :param parameters: number of trainable numbers of the agent
     """
 
     env: str
@@ -149,9 +140,9 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineResult(Result):
-    """A finished run that learned online.
+    """The result of an online run.
 
-    :param steps: environment steps learned from
+    :param steps: environment steps of the training
     :param threshold: mean return that counts as solved, or None
     :param solved_at_steps: steps when the last 100 training episodes first averaged the threshold, or None
     :param solved_at_s: seconds of training until then, or None
@@ -166,17 +157,17 @@ class OnlineResult(Result):
 
     @property
     def method(self) -> str:
-        """What runs are compared by."""
+        """The name that runs are compared by."""
         return method_name(self.algorithm, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineResult(Result):
-    """A finished run that learned from data.
+    """The result of an offline run.
 
     :param updates: steps of the optimiser
-    :param target_return: the return that was asked for, or None where the agent was cloned
-    :param normalized_score: the mean return on the dataset's scale, 0 random play and 100 the expert; or None
+    :param target_return: the return that the agent is conditioned on; None for behaviour cloning
+    :param normalized_score: the mean return, scaled to 0 for random play and 100 for the expert; None if unknown
     """
 
     dataset: str
@@ -186,7 +177,7 @@ class OfflineResult(Result):
     normalized_score: float | None
 
 
-#: Keys of ``result.json`` in earlier revisions, by what they are called now.
+#: Keys of ``result.json`` in earlier revisions, and now.
 _EARLIER_KEYS = {
     "trials": "evaluations",
     "play_off": "final_selection",
@@ -196,9 +187,9 @@ _EARLIER_KEYS = {
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """The result of a run, as plain data under the names of :class:`Result`, also that of an earlier revision.
+    """The result of a run as plain data with the keys of :class:`Result`, also for files of earlier revisions.
 
-    :raises UserError: if there is none, or it is damaged
+    :raises UserError: if it is missing or damaged
     """
     found = read_json(folder / RESULT, "the result of a run")
     return {_EARLIER_KEYS.get(key, key): value for key, value in found.items()}

@@ -1,1 +1,1 @@
-"""What a run is told, and what is built from it: environments and models."""
+"""The settings of a run, and the environments and models that are built from them."""

@@ -1,4 +1,4 @@
-"""From an environment's id to the vectorised environment that an agent trains or is evaluated on."""
+"""Make the vectorised environments that agents are trained and evaluated on."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any], recipe: Recipe, render_
     :raises UserError: if it cannot be made: a missing extra, a wrong keyword argument
     """
     if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches every process of the terminal; only the trainer decides what it means.
+        # Ctrl-C reaches every process of the terminal; only the process that trains handles it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     extra = {} if render_mode is None else {"render_mode": render_mode}
     try:
         return wrap_environment(gym.make(env_id, **{**env_kwargs, **extra}), recipe)
     except Exception as error:
-        # Any environment's constructor runs here, and each fails in its own way.
+        # An environment's constructor may raise anything.
         raise UserError(f"cannot make the environment {env_id}: {one_line(error)}") from error
 
 
 def wrap_environment(env: gym.Env, recipe: Recipe) -> gym.Env:
-    """The environment with what the recipe adds to its observations: cues, return-to-go, stacked frames."""
+    """The environment with the cues, return-to-go and stacked frames that the recipe adds to its observations."""
     if recipe.previous_action:
         env = PreviousAction(env)
     if recipe.first_step_flag:
@@ -50,19 +50,18 @@ def wrap_environment(env: gym.Env, recipe: Recipe) -> gym.Env:
         env = ReturnToGo(env, recipe.target_return)
     if recipe.step_number is not None:
         env = StepNumber(env, recipe.step_number)
-    return env if recipe.frame_stack == 1 else _stacked(env, recipe.frame_stack)
-
-
-def _stacked(env: gym.Env, frames: int) -> gym.Env:
+    if (frames := recipe.frame_stack) == 1:
+        return env
     if not isinstance(env.observation_space, spaces.Box) or frames < 1:
         raise ValueError(f"frame_stack={frames} expected 1 or more frames of a Box, got {env.observation_space}")
     return FlattenObservation(FrameStackObservation(env, frames, padding_type="zero"))
 
 
 def check_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> tuple[spaces.Space, spaces.Space]:
-    """Make the environment once, here, where an error can be told in one line (a worker process would just die).
+    """Make the environment once in this process, where an error can be reported (a worker process would just die).
 
     :return: its observation space and action space
+    :raises UserError: if it cannot be made
     """
     env = make_env(env_id, env_kwargs, Recipe())
     env.close()
@@ -70,7 +69,7 @@ def check_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> tuple[space
 
 
 def reward_threshold(env_id: str) -> float | None:
-    """The mean return at which the environment counts as solved, or ``None`` where its makers name none."""
+    """The mean return that counts as solved, or ``None`` if the environment defines none."""
     spec = gym.spec(env_id.rpartition(":")[2])
     return None if spec.reward_threshold is None else float(spec.reward_threshold)
 
@@ -84,7 +83,11 @@ def make_environments(
     vec_env: str = "dummy",
     render_mode: str | None = None,
 ) -> VecEnv:
-    """``n_envs`` environments side by side, monitored, seeded with ``seed``, ``seed + 1`` and so on, not normalised."""
+    """``n_envs`` parallel environments, monitored, with the seeds ``seed``, ``seed + 1`` and so on, not normalised.
+
+    :param vec_env: ``dummy`` or ``subproc``
+    :raises UserError: if they cannot be made
+    """
     make = partial(make_env, env_id, env_kwargs, recipe, render_mode)
     try:
         return make_vec_env(make, n_envs=n_envs, seed=seed, vec_env_cls=_CLASSES[vec_env])
@@ -95,39 +98,29 @@ def make_environments(
 
 
 def normalized(env: VecEnv, recipe: Recipe) -> VecEnv:
-    """Running normalisation as the recipe asks, of those observations that are vectors of numbers."""
-    keys = _normalizable_keys(env.observation_space)
-    observations = recipe.normalize_observations and keys != []
+    """Environments with the running normalisation of the recipe; of observations only vectors of numbers have it."""
+    space, keys = env.observation_space, None
+    observations = recipe.normalize_observations and _is_vector(space)
+    if isinstance(space, spaces.Dict) and recipe.normalize_observations:
+        keys = [key for key, part in space.spaces.items() if _is_vector(part)] or None
+        observations = keys is not None
     if not (observations or recipe.normalize_rewards):
         return env
-    gamma = recipe.gamma
-    return VecNormalize(
-        env,
-        norm_obs=observations,
-        norm_reward=recipe.normalize_rewards,
-        gamma=gamma,
-        norm_obs_keys=keys if observations else None,
-    )
-
-
-def _normalizable_keys(space: spaces.Space) -> list[str] | None:
-    """The keys of a Dict to normalise; ``None`` for a Box vector as a whole; an empty list for nothing."""
-    if isinstance(space, spaces.Dict):
-        return [key for key, part in space.spaces.items() if _is_vector(part)]
-    return None if _is_vector(space) else []
+    rewards = recipe.normalize_rewards
+    return VecNormalize(env, norm_obs=observations, norm_reward=rewards, gamma=recipe.gamma, norm_obs_keys=keys)
 
 
 def _is_vector(space: spaces.Space) -> bool:
-    # A buffer keeps observations in the dtype of their space, which would cut normalised whole numbers short.
+    # A buffer stores observations in the dtype of their space: normalised whole numbers would be truncated.
     floats = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
     return floats and not is_image_space(space)
 
 
 def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
-    """Put saved statistics over environments; without a file the environments are left as they are.
+    """Environments with saved normalisation; without a file they are returned unchanged.
 
-    :param training: leave them as they were saved, changing or (those of data) not; else they are frozen and rewards
-        are returned unscaled
+    :param training: True: statistics are updated or not, as when they were saved (those of a dataset are not); False:
+        they are frozen, and rewards are not scaled
     :raises UserError: if the file is truncated or belongs to another environment
     """
     if not path.exists():
@@ -137,15 +130,14 @@ def load_normalization(path: Path, env: VecEnv, training: bool) -> VecEnv:
     except Exception as error:
         raise UserError(f"cannot load {path}: expected saved VecNormalize statistics, got {one_line(error)}") from error
     if not training:
-        loaded.training = False
-        loaded.norm_reward = False
+        loaded.training = loaded.norm_reward = False
     return loaded
 
 
 def derived_seed(seed: int, *purpose: int) -> int:
-    """A seed for another purpose than training, far from ``seed``, ``seed + 1`` and so on.
+    """A seed for another purpose than training, unrelated to ``seed``, ``seed + 1`` and so on.
 
-    :param purpose: numbers that tell the purposes apart
+    :param purpose: numbers that identify the purpose
     """
-    # Environments are seeded with the result plus their index, and Stable-Baselines3 wants 32 bits.
+    # Environments are seeded with the result plus their index, and Stable-Baselines3 needs 32 bits.
     return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0] % 2**31)

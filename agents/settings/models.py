@@ -1,8 +1,7 @@
-"""Building and loading the model of a run: the one place that hands settings to an algorithm."""
+"""Build and load the model of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,15 @@ from rl_larnn.errors import UserError, one_line
 from rl_larnn.memories import find_memory
 
 #: Activation functions by the name that a recipe uses.
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "leaky_relu": nn.LeakyReLU,
-}
+ACTIVATIONS: dict[str, type[nn.Module]] = dict(
+    relu=nn.ReLU, tanh=nn.Tanh, elu=nn.ELU, gelu=nn.GELU, silu=nn.SiLU, leaky_relu=nn.LeakyReLU
+)
 
 
 def pick_device(name: str) -> torch.device:
-    """The device behind ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
+    """The device named ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
 
-    :raises UserError: if it is none of these, or a GPU that torch does not see
+    :raises UserError: for any other name, and for a GPU that torch does not see
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,14 +37,14 @@ def pick_device(name: str) -> torch.device:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"expected the device auto, cpu, cuda or cuda:<index>, got {name!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UserError(f"the device {name} was asked for, but torch sees {count} CUDA GPUs here; use --device cpu")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UserError(f"the device {name} does not exist: torch sees {count} CUDA GPUs here; use --device cpu")
     return device
 
 
-def policy_name(observation_space: spaces.Space, algorithm: str) -> str:
-    """The alias of the algorithm's policy that reads these observations."""
+def _policy_name(observation_space: spaces.Space, algorithm: str) -> str:
+    """The alias of the algorithm's policy for these observations."""
     suffix = ALGORITHMS[algorithm].policy_suffix
     if isinstance(observation_space, spaces.Dict):
         return f"MultiInput{suffix}"
@@ -58,7 +52,7 @@ def policy_name(observation_space: spaces.Space, algorithm: str) -> str:
 
 
 def policy_arguments(recipe: Recipe) -> dict[str, Any]:
-    """The policy's keyword arguments: classes in place of names, the memory and its options added."""
+    """The policy's keyword arguments, with classes in place of names, and with the memory and its options."""
     arguments = dict(recipe.policy)
     if "activation_fn" in arguments:
         arguments["activation_fn"] = ACTIVATIONS[arguments["activation_fn"]]
@@ -67,15 +61,19 @@ def policy_arguments(recipe: Recipe) -> dict[str, Any]:
 
 
 def build_model(recipe: Recipe, env: VecEnv, seed: int, device: str) -> OnPolicyAlgorithm:
-    """A fresh model for a recipe whose memory options are already chosen.
+    """A new model.
 
-    :raises UserError: whatever the model refuses (sizes that do not divide, unsupported spaces, bad values)
+    :param recipe: after :func:`rl_larnn.agents.settings.overrides.apply_settings`
+    :raises UserError: for all that the model refuses: sizes that do not divide, unsupported spaces, values out of range
     """
+    arguments: dict[str, Any] = {
+        key: value.schedule() if isinstance(value, Linear) else value for key, value in recipe.arguments.items()
+    }
     try:
         return ALGORITHMS[recipe.algorithm].learner(
-            policy_name(env.observation_space, recipe.algorithm),
+            _policy_name(env.observation_space, recipe.algorithm),
             env,
-            **_schedules(recipe.arguments),
+            **arguments,
             policy_kwargs=policy_arguments(recipe),
             seed=seed,
             device=pick_device(device),
@@ -86,13 +84,10 @@ def build_model(recipe: Recipe, env: VecEnv, seed: int, device: str) -> OnPolicy
         raise UserError(f"cannot build the model: {one_line(error)}") from error
 
 
-def _schedules(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.schedule() if isinstance(value, Linear) else value for key, value in arguments.items()}
-
-
 def load_model(path: Path, env: VecEnv | None, device: str, algorithm: str) -> OnPolicyAlgorithm:
-    """Load a saved model, and give it environments if it is to go on learning.
+    """Load a saved model.
 
+    :param env: environments to continue the training in, or None
     :param algorithm: the run's, a name of :data:`rl_larnn.agents.algorithms.ALGORITHMS`
     :raises UserError: if the file is missing, truncated or not a model of this library
     """
@@ -100,6 +95,6 @@ def load_model(path: Path, env: VecEnv | None, device: str, algorithm: str) -> O
     try:
         return learner.load(path, env=env, device=chosen)
     except Exception as error:
-        # A foreign or cut file fails in as many ways as zip, JSON, pickle and torch know.
+        # A foreign or truncated file raises any error of zip, JSON, pickle or torch.
         expected = f"{learner.__module__.split('.')[0]}'s {learner.__name__}"
         raise UserError(f"cannot load {path}: expected a model saved by {expected}, got {one_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Settings as text: what may stand after ``key=`` on a command line and in ``config.json``. No code is ever run."""
+"""Settings as text, on a command line after ``key=`` and in ``config.json``. Reading them runs no code."""
 
 from __future__ import annotations
 
@@ -14,35 +14,39 @@ from rl_larnn.errors import UserError
 
 _WORDS = {"true": True, "false": False, "none": None}
 _SCHEDULE = re.compile(r"linear\(([^,()]+)(?:,([^,()]+))?\)")
-# Text that was meant as a Python value and is broken, rather than a plain word.
+# A malformed Python value, as opposed to a plain word.
 _BROKEN = re.compile(r"^[\[({'\"]|[\])}'\"]$|\(")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear:
-    """A value going in a straight line from ``start`` to ``end`` over the training; written linear(start, end)."""
+    """A value that changes linearly from ``start`` to ``end`` over the training; as text: linear(start, end)."""
 
     start: float
     end: float = 0.0
 
     def schedule(self) -> LinearSchedule:
-        """The same line as Stable-Baselines3 writes it, so that a saved model needs nothing of ours for it."""
+        """The same as a schedule of Stable-Baselines3, so that a saved model depends on no class of ours for it."""
         return LinearSchedule(self.start, self.end, end_fraction=1.0)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"linear({self.start!r}, {self.end!r})"
 
 
 def parse_value(text: str) -> Any:
-    """Read a number, a Python literal, true/false/none, ``linear(start[, end])`` or else a plain word.
+    """Read a number, a Python literal, true/false/none, ``linear(start[, end])`` or, failing these, a plain word.
 
-    :raises UserError: if the text opens a bracket or a quote and is no Python literal
+    :raises UserError: for a bracket or quote in a text that is no Python literal
     """
     text = text.strip()
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if schedule := _SCHEDULE.fullmatch(text):
-        return _parse_schedule(text, schedule)
+        try:
+            return Linear(*(float(number) for number in schedule.groups() if number is not None))
+        except ValueError:
+            expected = "linear(start) or linear(start, end)"
+            raise UserError(f"cannot read the schedule {text!r}: expected {expected}") from None
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -54,17 +58,10 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _parse_schedule(text: str, match: re.Match[str]) -> Linear:
-    try:
-        return Linear(*(float(number) for number in match.groups() if number is not None))
-    except ValueError:
-        raise UserError(f"cannot read the schedule {text!r}: expected linear(start) or linear(start, end)") from None
-
-
 def format_value(value: Any) -> str:
     """The inverse of :func:`parse_value`, exact for literals and :class:`Linear`.
 
-    :raises UserError: if the value is something that text cannot hold, such as an object or a function
+    :raises UserError: for a value that has no text form, such as an object or a function
     """
     if isinstance(value, Linear):
         return str(value)
@@ -79,9 +76,9 @@ def format_value(value: Any) -> str:
 
 
 def parse_pairs(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
-    """Read ``key=value`` arguments; of a key given twice the last one counts.
+    """Read ``key=value`` arguments; the last value of a key counts.
 
-    :param option: the command-line option they follow, for the message
+    :param option: the command-line option, for the message
     :raises UserError: if one has no ``=``, an empty key or an unreadable value
     """
     parsed = {}

@@ -1,4 +1,4 @@
-"""The life of a run: start, resume, evaluate, select, finish."""
+"""Training: start, resume, evaluate, select, finish."""
 
 from rl_larnn.agents.settings.config import TrainConfig
 from rl_larnn.agents.training.finish import Run

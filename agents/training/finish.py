@@ -1,4 +1,4 @@
-"""The end of a run: select the agent, evaluate what was saved, and write the result."""
+"""The end of a run: select the agent, evaluate it and write the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Run:
     """A finished run.
 
     :param folder: its run folder
-    :param settings: ``Settings`` of an online run, ``OfflineSettings`` of one that learned from data
+    :param settings: ``Settings`` of an online run, ``OfflineSettings`` of an offline one
     :param result: ``OnlineResult`` or ``OfflineResult``
     """
 
@@ -32,7 +32,7 @@ class Run:
 
 
 def finish(session: Session, settings: Any) -> Run:
-    """Select, save and evaluate the agent of a run whose training is over.
+    """Select, save and evaluate the agent after training.
 
     :param settings: for :attr:`Run.settings`
     """
@@ -50,20 +50,16 @@ def finish(session: Session, settings: Any) -> Run:
     result = learner.result(
         evaluation,
         progress,
-        env=run.env,
-        memory=run.memory,
-        seed=run.seed,
+        **{name: getattr(run, name) for name in ("env", "memory", "seed", "eval_episodes", "threads")},
         wall_s=round(wall_s, 3),
         best_at=learner.done if best is None else best.steps,
         final_selection=[[found.steps, mean] for found, mean in means.items()] if len(means) > 1 else [],
-        eval_episodes=run.eval_episodes,
         mean_return=evaluation.mean,
         std_return=evaluation.std,
         mean_return_reset=reset.mean,
         evaluations=[list(found) for found in progress.evaluations],
         parameters=sum(parameter.numel() for parameter in learner.model.policy.parameters()),
         device=str(learner.model.device),
-        threads=run.threads,
         versions=versions(),
     )
     write_json(folder / RESULT, result.to_json())

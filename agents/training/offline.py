@@ -1,11 +1,11 @@
-"""Learning from data: the updates of an imitation learner, with pauses between them."""
+"""Offline training: imitation of a dataset."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -21,16 +21,14 @@ from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.results import OfflineResult, Progress
 from rl_larnn.agents.settings.environments import derived_seed, load_normalization, make_environments, normalized
 from rl_larnn.agents.settings.models import build_model, load_model
-from rl_larnn.agents.training.session import Learner, RunSpec
+from rl_larnn.agents.training.loop import Loop
+from rl_larnn.agents.training.session import Learner, RunSpec, closed_on_error
 from rl_larnn.envs.datasets import Dataset, dataset_title
 from rl_larnn.errors import UserError
 from rl_larnn.state import pack, unpack
 from rl_larnn.upstream import PolicyState
 
-if TYPE_CHECKING:
-    from rl_larnn.agents.training.loop import Loop
-
-#: The key under which a log says how many updates were made.
+#: The key of the number of updates in the log.
 CLOCK = "time/updates"
 #: Lines of the log, over the whole training.
 _LINES = 100
@@ -38,10 +36,7 @@ _MEMORY = "memory.pt"
 
 
 class DataLearner(Learner):
-    """Learns from a dataset.
-
-    The last agent is the result; there is no selection on test returns.
-    """
+    """Trains on a dataset. The last agent is the result, without selection by returns."""
 
     unit, clock = "updates", CLOCK
     evaluations, selects_best = 10, False
@@ -55,7 +50,7 @@ class DataLearner(Learner):
 
     @property
     def done(self) -> int:
-        """Updates made."""
+        """Updates done."""
         return self.learner.updates
 
     @property
@@ -64,7 +59,7 @@ class DataLearner(Learner):
         return self.learner.plan.updates
 
     def learn(self, loop: Loop) -> None:
-        """Update by update."""
+        """See :meth:`Learner.learn`."""
         loop.save_if_due()
         while self.done < self.total and not loop.stopped:
             self._records.append(self._update())
@@ -81,12 +76,12 @@ class DataLearner(Learner):
         except ValueError as error:  # PyTorch's distributions refuse parameters that are not numbers
             self.check()
             raise UserError(
-                f"cannot learn from the batch of update {self.done + 1}: the agent's actions are no numbers; are "
-                "those of the data too large?"
+                f"cannot learn from the batch of update {self.done + 1}: the agent's actions are not finite; are those "
+                "of the data too large?"
             ) from error
 
     def check(self) -> None:
-        """:raises NonFiniteError: if a weight is no longer a number."""
+        """:raises NonFiniteError: if a weight is not finite."""
         if not all_finite(self.model.policy.parameters()):
             self._diverged()
 
@@ -94,7 +89,7 @@ class DataLearner(Learner):
         raise NonFiniteError(f"training diverged by update {self.done}; try a lower learning_rate")
 
     def _write_line(self, progress: Progress, bar: Bar) -> None:
-        """Log the means over the updates since the last line."""
+        """Write a line of the log, with means over the updates since the last."""
         records, logger, policy = self._records, self.model.logger, self.model.policy
         means = {key: torch.stack([record[key] for record in records]).mean().item() for key in records[0]}
         self._records = []
@@ -110,17 +105,14 @@ class DataLearner(Learner):
         logger.dump(self.done)
         bar.note(f"loss {means['train/imitation_loss']:.3f}")
 
-    def state(self) -> dict[str, Any]:
-        """Where the batches have come to."""
-        return {"sampler": self.learner.sampler.state()}
-
-    def save_files(self, folder: Path) -> None:
-        """The memory that is carried from batch to batch."""
+    def save(self, folder: Path) -> dict[str, Any]:
+        """The position in the dataset; the state of the memory between batches is written to a file."""
         if self.learner.state is not None:
             torch.save(pack(self.learner.state), folder / _MEMORY)
+        return {"sampler": self.learner.sampler.state()}
 
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
-        """See :meth:`state` and :meth:`save_files`."""
+        """See :meth:`save`."""
         self.learner.updates = int(state["updates"])
         self.learner.sampler.restore(state["sampler"])
         if (folder / _MEMORY).exists():
@@ -130,11 +122,11 @@ class DataLearner(Learner):
             self.learner.state = carried
 
     def evaluation_seed(self) -> int:
-        """The same episodes in every evaluation, also in those of a run that was resumed."""
+        """The seed is the same for every evaluation."""
         return derived_seed(self.settings.run.seed, 2)
 
     def evaluation_records(self, mean_return: float) -> dict[str, float]:
-        """The score on the dataset's scale, where that is known."""
+        """The normalised score, if the dataset has reference returns."""
         score = self._score(mean_return)
         return {} if score is None else {"eval/normalized_score": score}
 
@@ -155,9 +147,9 @@ class DataLearner(Learner):
 
 
 def offline_run(settings: OfflineSettings, dataset: Dataset | None = None) -> RunSpec:
-    """A run that learns from data.
+    """An offline run.
 
-    :param dataset: what it learns from, if that has been opened already
+    :param dataset: its dataset, if it is loaded already
     """
     run = settings.run
     return RunSpec(
@@ -173,30 +165,22 @@ def offline_run(settings: OfflineSettings, dataset: Dataset | None = None) -> Ru
 
 def _new(settings: OfflineSettings, dataset: Dataset) -> DataLearner:
     recipe = settings.run.recipe
-    env = normalized(_environments(settings), recipe)
-    try:
+    with closed_on_error(normalized(_environments(settings), recipe)) as env:
         if isinstance(env, VecNormalize):
             fit_statistics(env, dataset, recipe, recipe.gamma)
             env.training = False
         model = build_model(recipe, env, settings.run.seed, settings.run.device)
         assert isinstance(model, RecurrentPPO)
         return DataLearner(settings, env, model, dataset)
-    except BaseException:
-        env.close()
-        raise
 
 
 def _load(settings: OfflineSettings, checkpoint: Path) -> DataLearner:
     dataset, run = load_data(settings), settings.run
-    env = _environments(settings)
-    try:
+    with closed_on_error(_environments(settings)) as env:
         env = load_normalization(checkpoint / NORMALIZATION, env, training=False)
         model = load_model(checkpoint / MODEL, env, run.device, run.algorithm)
         assert isinstance(model, RecurrentPPO)
         return DataLearner(settings, env, model, dataset)
-    except BaseException:
-        env.close()
-        raise
 
 
 def _environments(settings: OfflineSettings) -> VecEnv:

@@ -1,53 +1,47 @@
-"""Learning online: an algorithm of Stable-Baselines3's kind, with pauses between its rollouts."""
+"""Online training with an on-policy algorithm, which may start with the weights of another run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
-from rl_larnn.agents.runs.checkpoint import STATE
+from rl_larnn.agents.evaluation.load import find_source, load_run
+from rl_larnn.agents.runs.checkpoint import STATE, restore_generators, save_generators
 from rl_larnn.agents.runs.folder import MODEL, NORMALIZATION
 from rl_larnn.agents.runs.logs import CLOCK
 from rl_larnn.agents.runs.results import OnlineResult, Progress
+from rl_larnn.agents.settings import environments
 from rl_larnn.agents.settings.config import Settings
-from rl_larnn.agents.settings.environments import (
-    derived_seed,
-    load_normalization,
-    make_environments,
-    normalized,
-    reward_threshold,
-)
 from rl_larnn.agents.settings.models import build_model, load_model
-from rl_larnn.agents.training.initial import load_weights, normalized_as_in
-from rl_larnn.agents.training.session import Learner, RunSpec
+from rl_larnn.agents.settings.recipes import Recipe
+from rl_larnn.agents.training.loop import Loop
+from rl_larnn.agents.training.session import Learner, RunSpec, closed_on_error
+from rl_larnn.errors import UserError
 from rl_larnn.files import read_json
-
-if TYPE_CHECKING:
-    from rl_larnn.agents.training.loop import Loop
 
 
 class OnlineLearner(Learner):
-    """Learns from rollouts."""
+    """Trains on rollouts."""
 
     unit, clock = "steps", CLOCK
     evaluations, selects_best = 20, True
 
     def __init__(self, settings: Settings, env: VecEnv, model: OnPolicyAlgorithm) -> None:
         self.settings, self.env, self.model = settings, env, model
-        self._rollout_began_at: int | None = None  # steps before the rollout that is being collected
+        self._rollout_start: int | None = None  # steps before the unfinished rollout
         self._pending: list[list[Any]] = []
 
     @property
     def done(self) -> int:
-        """Environment steps learned from."""
+        """Environment steps done."""
         return self.model.num_timesteps
 
     @property
@@ -56,38 +50,37 @@ class OnlineLearner(Learner):
         return self.settings.recipe.n_timesteps
 
     def learn(self, loop: Loop) -> None:
-        """Collect and learn, rollout by rollout."""
-        left = max(self.total - self.done, 0)
-        # A total, counted on from the checkpoint, keeps the schedules on their original line.
+        """See :meth:`Learner.learn`."""
+        left = max(self.total - self.done, 0)  # to which the model adds the steps done: schedules continue as they were
         self.model.learn(left, callback=_RolloutCallback(self, loop), reset_num_timesteps=not self.done)
         loop.evaluate_if_due(last=True)
 
     def cut_off(self) -> bool:
-        """Drop the rollout that was being collected; in the middle of an update nothing is fit to be saved."""
-        if self._rollout_began_at is None:
+        """Drop the unfinished rollout; False in the middle of an update."""
+        if self._rollout_start is None:
             return False
-        self.model.num_timesteps = self._rollout_began_at
+        self.model.num_timesteps = self._rollout_start
         return True
 
-    def state(self) -> dict[str, Any]:
-        """What the last update recorded for the next line of the log, which is only written a rollout later."""
+    def save(self, folder: Path) -> dict[str, Any]:
+        """What the last update recorded for the next line of the log, which is written one rollout later."""
         logger = self.model.logger
         numbers = {key: np.asarray(value).item() for key, value in logger.name_to_value.items() if np.isscalar(value)}
         return {"pending": [[key, value, logger.name_to_excluded[key]] for key, value in numbers.items()]}
 
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
-        """See :meth:`state`."""
+        """See :meth:`save`."""
         self.model.num_timesteps = int(state["steps"])
         self._pending = list(state["pending"])
 
     def prepare_log(self) -> None:
-        """Record again what the last update before the checkpoint had recorded."""
+        """Record the values of :meth:`save` again."""
         for key, value, excluded in self._pending:
             self.model.logger.record(key, value, exclude=tuple(excluded) if isinstance(excluded, list) else excluded)
 
     def evaluation_seed(self) -> int:
-        """The episodes of an evaluation depend on the step only, not on earlier interruptions."""
-        return derived_seed(self.settings.seed, self.done, 2)
+        """The seed depends on the steps done, not on earlier interruptions."""
+        return environments.derived_seed(self.settings.seed, self.done, 2)
 
     def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> OnlineResult:
         """The result of the run."""
@@ -103,7 +96,7 @@ class OnlineLearner(Learner):
 
 
 class _RolloutCallback(BaseCallback):
-    """Pauses before each rollout, counts episodes and steps, and ends the rollout when a signal has come."""
+    """Evaluates and saves before each rollout, counts episodes, and stops the rollout after a signal."""
 
     def __init__(self, learner: OnlineLearner, loop: Loop) -> None:
         super().__init__()
@@ -111,8 +104,9 @@ class _RolloutCallback(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self.loop.evaluate_if_due()
-        # The callback's own count of steps lags behind the model's until its first step.
-        self.learner._rollout_began_at = self.model.num_timesteps
+        self.learner._rollout_start = (
+            self.model.num_timesteps
+        )  # the callback's own count is behind until its first step
         self.loop.save_if_due()
 
     def _on_step(self) -> bool:
@@ -123,19 +117,19 @@ class _RolloutCallback(BaseCallback):
         return not self.loop.stopped
 
     def _on_rollout_end(self) -> None:
-        self.learner._rollout_began_at = None
+        self.learner._rollout_start = None
         if not math.isnan(self.loop.progress.mean_return):
             self.loop.bar.note(f"return {self.loop.progress.mean_return:.1f}")
 
 
 def online_run(settings: Settings) -> RunSpec:
-    """A run that learns online."""
+    """An online run."""
     return RunSpec(
         settings,
         settings,
         title=settings.env,
         name=settings.method,
-        threshold=reward_threshold(settings.env),
+        threshold=environments.reward_threshold(settings.env),
         new=lambda: _new(settings),
         load=lambda checkpoint: _load(settings, checkpoint),
     )
@@ -143,33 +137,65 @@ def online_run(settings: Settings) -> RunSpec:
 
 def _new(settings: Settings) -> OnlineLearner:
     recipe = settings.recipe
-    env = _environments(settings, settings.seed)
-    try:
-        env = normalized(env, recipe) if settings.init is None else normalized_as_in(settings.init, env, recipe)
+    with closed_on_error(_environments(settings, settings.seed)) as env:
+        env = normalized_as_in(settings.init, env, recipe)
         model = build_model(recipe, env, settings.seed, settings.device)
         if settings.init is not None:
             load_weights(settings.init, model)
         return OnlineLearner(settings, env, model)
-    except BaseException:
-        env.close()
-        raise
 
 
 def _load(settings: Settings, checkpoint: Path) -> OnlineLearner:
     steps = read_json(checkpoint / STATE, "the state of a run").get("steps", 0)
-    # The first episodes of the run must not come again, nor may two sessions from one checkpoint differ.
-    seed = derived_seed(settings.seed, int(steps), 1)
-    env = _environments(settings, seed)
-    try:
-        env = load_normalization(checkpoint / NORMALIZATION, env, training=True)
+    # The first episodes of the run must not be repeated, and two sessions from one checkpoint must not differ.
+    seed = environments.derived_seed(settings.seed, int(steps), 1)
+    with closed_on_error(_environments(settings, seed)) as env:
+        env = environments.load_normalization(checkpoint / NORMALIZATION, env, training=True)
         model = load_model(checkpoint / MODEL, env, settings.device, settings.algorithm)
-        env.seed(seed)  # loading seeds everything as at the beginning of the run
+        env.seed(seed)  # loading a model seeds the environments as at the start of the run
         return OnlineLearner(settings, env, model)
-    except BaseException:
-        env.close()
-        raise
 
 
 def _environments(settings: Settings, seed: int) -> VecEnv:
     recipe = settings.recipe
-    return make_environments(settings.env, settings.env_kwargs, recipe, recipe.n_envs, seed, settings.vec_env)
+    return environments.make_environments(
+        settings.env, settings.env_kwargs, recipe, recipe.n_envs, seed, settings.vec_env
+    )
+
+
+def normalized_as_in(folder: str | Path | None, env: VecEnv, recipe: Recipe) -> VecEnv:
+    """Environments with the normalisation of a run, or new normalisation if there is no run or it has none.
+
+    Statistics of an online run are updated further. Those of a dataset are not: the mean of the return-to-go would move
+    away from that of the data, and the agent would aim for lower and lower returns.
+
+    :raises UserError: if there is no agent in the folder, or its environments have other spaces
+    """
+    path = None if folder is None else find_source(Path(folder)) / NORMALIZATION
+    if path is None or not path.exists():
+        return environments.normalized(env, recipe)
+    loaded = environments.load_normalization(path, env, training=True)
+    assert isinstance(loaded, VecNormalize)
+    loaded.norm_reward = recipe.normalize_rewards
+    loaded.gamma = recipe.gamma
+    return loaded
+
+
+def load_weights(folder: str | Path, model: OnPolicyAlgorithm) -> None:
+    """Load the weights of a run into a new model.
+
+    :raises UserError: for a different shape, naming the first
+    """
+    generators = save_generators()
+    found = load_run(folder, "cpu").model.policy.state_dict()
+    restore_generators(generators)  # loading a model seeds them
+    own = model.policy.state_dict()
+    for name in dict.fromkeys([*own, *found]):
+        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (own, found)]
+        if shapes[0] != shapes[1]:
+            came, wanted = (f"{shape}" if shape else "nothing" for shape in (shapes[1], shapes[0]))
+            raise UserError(
+                f"the weights of {folder} don't fit this agent: expected {wanted} for {name}, got {came}; leave out "
+                "settings that change its shape, or start with another run"
+            )
+    model.policy.load_state_dict(found)

@@ -1,10 +1,11 @@
-"""A run in training: the protocol of what learns in it, online or from data, and its checkpoints."""
+"""A run in training: the interface of its learner, online or offline, and its checkpoints."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,14 +15,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_larnn.agents.evaluation.evaluate import Evaluation
-from rl_larnn.agents.runs.checkpoint import (
-    STATE,
-    find_checkpoint,
-    replace_checkpoint,
-    restore_generators,
-    save_generators,
-    save_model,
-)
+from rl_larnn.agents.runs import checkpoint
 from rl_larnn.agents.runs.results import Progress, Result
 from rl_larnn.agents.settings.config import Settings
 from rl_larnn.errors import UserError, one_line
@@ -32,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class Learner(ABC):
-    """What learns, online or from data.
+    """Trains the agent of a run, online or offline.
 
-    :cvar unit: what is counted: ``steps`` of the environment, or ``updates``
-    :cvar clock: the key under which the log says how many of them are done
-    :cvar evaluations: how many periodic evaluations a run has by default
-    :cvar selects_best: whether the best evaluated agents are kept, and the result is chosen among them
-    :ivar model: whose policy learns
-    :ivar env: whose normalisation the agent sees
+    :cvar unit: the unit of its progress: ``steps`` of the environment, or ``updates``
+    :cvar clock: the key of the progress in the log
+    :cvar evaluations: default number of periodic evaluations
+    :cvar selects_best: whether the best checkpoints are kept, and the result is selected among them
+    :ivar model: the model in training
+    :ivar env: its environments, with their normalisation
     """
 
     unit: ClassVar[str]
@@ -52,45 +46,38 @@ class Learner(ABC):
     @property
     @abstractmethod
     def done(self) -> int:
-        """How much it has learned from, in units."""
+        """Units done."""
 
     @property
     @abstractmethod
     def total(self) -> int:
-        """How much it is to learn from."""
+        """Units of the whole run."""
 
     @abstractmethod
     def learn(self, loop: Loop) -> None:
-        """Learn until all is done or ``loop.stopped``; wherever nothing is half done, let the loop evaluate and save.
+        """Train up to the total or until ``loop.stopped``; between updates, let the loop evaluate and save.
 
-        :raises NonFiniteError: if something is not a finite number; the last checkpoint is good
+        :raises NonFiniteError: for a number that is not finite
         """
 
     def check(self) -> None:
-        """Called before the agent is evaluated or saved.
-
-        :raises NonFiniteError: if it has diverged
-        """
+        """Called before each evaluation and checkpoint; :raises NonFiniteError: if training has diverged."""
         return
 
     def cut_off(self) -> bool:
-        """After an interruption: drop what is half done.
+        """Drop an unfinished rollout after an interruption.
 
-        :return: whether the model is fit to be saved
+        :return: whether the model is in a state to be saved
         """
         return False
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Plain data for a checkpoint, beside the model."""
-
-    def save_files(self, folder: Path) -> None:
-        """Write what is not plain data into the folder of a checkpoint."""
-        return
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Save its state in a checkpoint: return what is plain data, and write the rest, except for the model."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
-        """The inverse of :meth:`state` and :meth:`save_files`."""
+        """The inverse of :meth:`save`."""
 
     def prepare_log(self) -> None:
         """Called once after :meth:`restore`, when the model has its logger."""
@@ -98,33 +85,33 @@ class Learner(ABC):
 
     @abstractmethod
     def evaluation_seed(self) -> int:
-        """The seed of the environments of an evaluation at this moment."""
+        """The seed of the environments of an evaluation now."""
 
     def evaluation_records(self, mean_return: float) -> dict[str, float]:
-        """What else is logged of an evaluation."""
+        """Further values to log for an evaluation."""
         return {}
 
     @abstractmethod
     def result(self, evaluation: Evaluation, progress: Progress, **common: Any) -> Result:
         """The result of the run.
 
-        :param evaluation: of the final agent
+        :param evaluation: the final evaluation
         :param common: the fields of :class:`rl_larnn.agents.runs.results.Result`
         """
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run as it was asked for, online or from data.
+    """The settings of a run, online or offline, and how to make its learner.
 
-    :param run: what the agent is and where it acts
-    :param settings: all settings, with ``to_json``: what ``config.json`` holds
-    :param title: the folder of its run folder: the environment, or the dataset
-    :param name: the beginning of the name of its run folder
+    :param run: the settings of the agent and the environment
+    :param settings: ``Settings`` or ``OfflineSettings``: what ``config.json`` holds
+    :param title: the parent of its run folder: the environment or dataset
+    :param name: the start of the name of its run folder
     :param threshold: mean return that counts as solved, or None
     :param new: makes the learner of a new run
-    :param load: makes the learner from the folder of a checkpoint, to be restored
-    :param warnings: to be told before training, one line each
+    :param load: makes the learner from the folder of a checkpoint, before :meth:`Learner.restore`
+    :param warnings: to show before training, one line each
     """
 
     run: Settings
@@ -139,7 +126,7 @@ class RunSpec:
 
 @dataclass
 class Session:
-    """A run while it trains. ``folder`` is its run folder."""
+    """A run in training, with its run folder."""
 
     folder: Path
     settings: Settings
@@ -147,41 +134,45 @@ class Session:
     progress: Progress
 
 
+@contextmanager
+def closed_on_error(env: VecEnv) -> Iterator[VecEnv]:
+    """Close environments if making the learner fails."""
+    try:
+        yield env
+    except BaseException:
+        env.close()
+        raise
+
+
 def save_checkpoint(session: Session) -> Path:
-    """Replace the checkpoint of the run by one of this moment."""
+    """Save a checkpoint in place of the last."""
     learner = session.learner
-    state = {
-        learner.unit: learner.done,
-        "progress": session.progress.to_json(),
-        "generators": save_generators(),
-        **learner.state(),
-    }
+    state: dict[str, Any] = {"progress": session.progress.to_json(), "generators": checkpoint.save_generators()}
 
     def write(folder: Path) -> None:
-        save_model(learner.model, folder)
-        learner.save_files(folder)
-        (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+        checkpoint.save_model(learner.model, folder)
+        state.update({learner.unit: learner.done, **learner.save(folder)})
+        (folder / checkpoint.STATE).write_text(json.dumps(state), encoding="utf-8")
 
-    return replace_checkpoint(session.folder, write)
+    return checkpoint.replace_checkpoint(session.folder, write)
 
 
 def load_checkpoint(folder: Path, spec: RunSpec) -> Session:
-    """The run as it was at its last checkpoint; its environments begin fresh episodes.
+    """The run at its last checkpoint, with new episodes.
 
     :raises UserError: if the checkpoint is missing, truncated or foreign
     """
-    checkpoint = find_checkpoint(folder)
-    state = read_json(checkpoint / STATE, "the state of a run")
-    learner = spec.load(checkpoint)
+    source = checkpoint.find_checkpoint(folder)
+    state = read_json(source / checkpoint.STATE, "the state of a run")
+    learner = spec.load(source)
     try:
-        learner.restore(state, checkpoint)
-        # Last, since loading a model seeds the generators as at the beginning of the run.
-        restore_generators(state["generators"])
+        learner.restore(state, source)
+        # Last, since loading a model seeds the generators.
+        checkpoint.restore_generators(state["generators"])
         return Session(folder, spec.run, learner, Progress.from_json(state["progress"]))
     except (KeyError, TypeError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
         learner.env.close()
         if isinstance(error, UserError):
             raise
-        raise UserError(
-            f"cannot read {checkpoint / STATE}: expected the state of a run, got a foreign file ({one_line(error)})"
-        ) from error
+        fault = f"expected the state of a run, got a foreign file ({one_line(error)})"
+        raise UserError(f"cannot read {source / checkpoint.STATE}: {fault}") from error
