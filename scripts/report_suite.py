@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command_line import Parser, script
 from rl_larnn.agents.reporting.tables import read_rows
-from rl_larnn.agents.suites.datasets import find_dataset_suite
+from rl_larnn.agents.suites.definitions import find_dataset_suite
 from rl_larnn.agents.suites.page import read_heading, write_page
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, DatasetRecord, RunRecord
 from rl_larnn.agents.suites.suite_results import SuiteResults

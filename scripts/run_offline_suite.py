@@ -9,10 +9,11 @@ from pathlib import Path
 
 from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.reporting.reporter import TerminalReporter
-from rl_larnn.agents.suites.datasets import DATASET_SUITES, collect_missing, find_dataset_suite
+from rl_larnn.agents.suites.definitions import DATASET_SUITES, collect_missing, find_dataset_suite
+from rl_larnn.agents.suites.engines import ENGINES, find_engine
 from rl_larnn.agents.suites.job import jobs_of
 from rl_larnn.agents.suites.page import write_page
-from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
+from rl_larnn.agents.suites.run import run_suite
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.agents.suites.tables import dataset_summary
 from rl_larnn.agents.suites.tasks import DatasetTask
@@ -41,12 +42,12 @@ def main() -> int:
     suite = find_dataset_suite(arguments.suite).only(arguments.only)
     out = arguments.out or Path("runs") / f"offline-{suite.name}"
     jobs = jobs_of(suite, arguments.methods, arguments.seeds)
-    options, reporter = Options(arguments.engine, arguments.jobs, arguments.address), TerminalReporter()
+    engine, reporter = find_engine(arguments.engine, arguments.jobs, arguments.address), TerminalReporter()
     collect_missing(suite, reporter)
     if arguments.collect_only:
         return 0
     with watching(jobs, out, reporter) as watch:
-        records, _ = run_suite(suite, jobs, out, options, watch)
+        records, _ = run_suite(suite, jobs, out, engine, watch)
     if any(record.score is not None for record in records):
         page = write_page(out, records, f"Offline suite {suite.name}", this_command(), datasets=suite.tasks)
         print(f"{dataset_summary(SuiteResults(records), suite.tasks)}\n\npage: {page}")

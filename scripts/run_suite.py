@@ -10,9 +10,10 @@ from pathlib import Path
 from command_line import Parser, script, status_of, this_command
 from rl_larnn.agents.reporting.reporter import TerminalReporter
 from rl_larnn.agents.suites.definitions import SUITES, find_suite
+from rl_larnn.agents.suites.engines import ENGINES, find_engine
 from rl_larnn.agents.suites.job import jobs_of
 from rl_larnn.agents.suites.page import write_page
-from rl_larnn.agents.suites.run import ENGINES, Options, run_suite
+from rl_larnn.agents.suites.run import run_suite
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.agents.suites.tables import gain_summary
 from rl_larnn.agents.suites.tasks import EnvironmentTask
@@ -39,9 +40,9 @@ def main() -> int:
     suite = find_suite(arguments.suite).only(arguments.only)
     out = arguments.out or Path("runs") / f"suite-{suite.name}"
     jobs = jobs_of(suite, arguments.methods, arguments.seeds)
-    options, reporter = Options(arguments.engine, arguments.jobs, arguments.address), TerminalReporter()
+    engine, reporter = find_engine(arguments.engine, arguments.jobs, arguments.address), TerminalReporter()
     with watching(jobs, out, reporter) as watch:
-        records, points = run_suite(suite, jobs, out, options, watch)
+        records, points = run_suite(suite, jobs, out, engine, watch)
     if any(record.score is not None for record in records):
         page = write_page(out, records, f"Suite {suite.name}", this_command(), points)
         print(f"{gain_summary(SuiteResults(records))}\n\npage: {page}")

@@ -14,13 +14,11 @@ from rl_larnn.agents.behaviours.config import find_collection_env
 from rl_larnn.agents.reporting.reporter import Reporter
 from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.runs.folder import RESULT
-from rl_larnn.agents.suites import run as runner
-from rl_larnn.agents.suites.datasets import DATASET_SUITES, KINDS, collect_missing, find_dataset_suite
-from rl_larnn.agents.suites.definitions import Suite
+from rl_larnn.agents.suites.definitions import DATASET_SUITES, KINDS, Suite, collect_missing, find_dataset_suite
 from rl_larnn.agents.suites.job import Job, execute, jobs_of
 from rl_larnn.agents.suites.page import write_page
 from rl_larnn.agents.suites.records import RESULTS, DatasetRecord, RunRecord
-from rl_larnn.agents.suites.run import Options, run_suite
+from rl_larnn.agents.suites.run import run_suite
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.agents.suites.tables import MISSING, dataset_summary
 from rl_larnn.agents.suites.tasks import DatasetTask
@@ -45,16 +43,11 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
+def here(jobs: Any, out: Path, on_change: Any) -> None:
     """Runs in this process, one after the other."""
-
-    def run(jobs: Any, out: Path, at_once: int, on_change: Any) -> None:
-        for job in jobs:
-            on_change([job])
-            execute(job, out)
-
-    monkeypatch.setattr(runner, "run_locally", run)
+    for job in jobs:
+        on_change([job])
+        execute(job, out)
 
 
 def suite(*tasks: DatasetTask) -> Suite:
@@ -90,41 +83,41 @@ def test_missing_datasets_are_collected_once(inside: Path, monkeypatch: pytest.M
     other = replace(RECALL, collection=replace(RECALL.collection, episodes=31))
     with pytest.raises(UserError, match=f"{RECALL.id} was collected with episodes=30, the suite wants episodes=31: re"):
         collect_missing(suite(other))
-    monkeypatch.setattr("rl_larnn.agents.suites.datasets.read_record", damaged)
+    monkeypatch.setattr("rl_larnn.agents.suites.definitions.read_record", damaged)
     with pytest.raises(UserError, match="damaged"):
         collect_missing(suite())
 
 
-def test_runs_are_done_once_and_tabled(inside: Path, here: None) -> None:
+def test_runs_are_done_once_and_tabled(inside: Path) -> None:
     collect_missing(suite())
     jobs = jobs_of(suite(), ["gru", "bc-best-10%"], [0, 1])
     names = [f"{RECALL.id}, {name}, seed {seed}" for seed in (0, 1) for name in ("gru", "bc-best-10%")]
     assert [job.name for job in jobs] == names
     out, seen = Path("out"), list[str]()
-    records, _ = run_suite(suite(), jobs, out, Options(), lambda running: seen.extend(job.name for job in running))
+    records, _ = run_suite(suite(), jobs, out, here, lambda running: seen.extend(job.name for job in running))
     assert seen == names and [job.percent(out) for job in jobs] == [100] * 4
     assert sorted(records, key=lambda row: row.key) == read_rows(out / RESULTS, DatasetRecord)
     result = read_json(jobs[0].run(out) / RESULT, "the result")
     assert records[0].score == result["normalized_score"] and records[0].mean_return == result["mean_return"]
     assert records[0].reset_return == result["mean_return_reset"] and records[0].steps == result["updates"] == 6
-    again, _ = run_suite(suite(), jobs, out, Options(), lambda running: seen.extend("again" for _ in running))
+    again, _ = run_suite(suite(), jobs, out, here, lambda running: seen.extend("again" for _ in running))
     assert again == records and "again" not in seen
     with pytest.raises(UserError, match=r"out holds runs of .* with updates=6 \(now 7\); choose another --out"):
-        run_suite(suite(replace(RECALL, updates=7)), jobs, out, Options(), lambda running: None)
+        run_suite(suite(replace(RECALL, updates=7)), jobs, out, here, lambda running: None)
     (out / "suite.json").unlink()  # as in folders of earlier revisions
     longer = suite(replace(RECALL, updates=7))
     with pytest.raises(UserError, match=r"has 6 updates, not 7; choose another --out"):
-        run_suite(longer, jobs_of(longer, ["gru"], [0]), out, Options(), lambda running: None)
+        run_suite(longer, jobs_of(longer, ["gru"], [0]), out, here, lambda running: None)
     assert not (out / "suite.json").exists()
     page = write_page(out, records, "A page", "python scripts/run_offline_suite.py", datasets=[RECALL])
     assert (out / "scores.png").stat().st_size > 5000
     assert all(words in page.read_text() for words in (RECALL.id, "`gru`", "`bc-best-10%`", "## Recall", "updates/s"))
 
 
-def test_a_run_that_fails_is_told(inside: Path, here: None) -> None:
+def test_a_run_that_fails_is_told(inside: Path) -> None:
     nothing = suite(replace(RECALL, id="CartPole/nothing-v0"))
     (job,) = jobs = jobs_of(nothing, ["gru"], [0])
-    records, _ = run_suite(nothing, jobs, Path("out"), Options(), lambda running: None)
+    records, _ = run_suite(nothing, jobs, Path("out"), here, lambda running: None)
     error = "unknown dataset 'CartPole/nothing-v0'"
     assert error in (job.error(Path("out")) or "") and [error in record.error for record in records] == [True]
 

@@ -22,12 +22,11 @@ from rl_larnn.agents.reporting.tables import read_rows, write_rows
 from rl_larnn.agents.runs.folder import RESULT
 from rl_larnn.agents.suites import engines
 from rl_larnn.agents.suites import job as job_module
-from rl_larnn.agents.suites import run as suite_run
 from rl_larnn.agents.suites import tasks as tasks_module
 from rl_larnn.agents.suites.definitions import SUITES, Suite, find_suite
 from rl_larnn.agents.suites.job import Job, execute, jobs_of
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
-from rl_larnn.agents.suites.run import Options, read_tables, run_suite
+from rl_larnn.agents.suites.run import read_tables, run_suite
 from rl_larnn.agents.suites.tasks import EnvironmentTask, Task
 from rl_larnn.agents.suites.view import failures, watching
 from rl_larnn.envs import TASKS
@@ -44,15 +43,10 @@ def watch(running: Sequence[Job]) -> None:
     pass
 
 
-def here(jobs: Sequence[Job], out: Path, at_once: int, on_change: object) -> None:
+def here(jobs: Sequence[Job], out: Path, on_change: object) -> None:
     """An engine without processes."""
     for job in jobs:
         execute(job, out)
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite_run, "run_locally", here)
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class AnswerTask(Task):
 
 
 def run(jobs: Sequence[Job], out: Path, suite: Suite = SUITE) -> None:
-    run_suite(suite, jobs, out, Options(), watch)
+    run_suite(suite, jobs, out, here, watch)
 
 
 def test_jobs_come_seed_by_seed() -> None:
@@ -152,7 +146,6 @@ def test_an_unknown_suite_or_task_is_told(tmp_path: Path) -> None:
         find_suite(str(tmp_path / "none.toml"))
 
 
-@pytest.mark.usefixtures("in_process")
 def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: Path) -> None:
     jobs = jobs_of(SUITE, ["gru", "ppo"], [0])
     run(jobs, tmp_path)
@@ -173,7 +166,6 @@ def test_a_failed_run_stops_nobody_and_finished_ones_are_not_repeated(tmp_path: 
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before
 
 
-@pytest.mark.usefixtures("in_process")
 def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
     job = Job(TASK, "gru", 7)
     scores = []
@@ -197,7 +189,6 @@ def test_a_run_cut_off_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: 
     write_rows(tmp_path / CURVES, CurvePoint, points)
 
 
-@pytest.mark.usefixtures("in_process")
 def test_tables_keep_what_other_commands_have_done(tmp_path: Path) -> None:
     suite = Suite("tiny", (TASK,))
     for methods in (["gru"], ["ppo"], ["gru"]):
@@ -235,7 +226,6 @@ def test_two_suites_in_one_folder_are_refused(tmp_path: Path) -> None:
         run([], tmp_path)
 
 
-@pytest.mark.usefixtures("in_process")
 def test_a_task_may_not_change_under_its_results(tmp_path: Path) -> None:
     run([], tmp_path, Suite("a", (TASK,)))
     run([], tmp_path, Suite("a", (TASK, EnvironmentTask("Acrobot-POMDP-v0", 9))))
@@ -246,7 +236,7 @@ def test_a_task_may_not_change_under_its_results(tmp_path: Path) -> None:
 def test_processes_do_the_runs_and_a_crash_is_told(tmp_path: Path) -> None:
     jobs = jobs_of(SUITE, ["gru"], [0])
     seen: list[int] = []
-    run_suite(SUITE, jobs, tmp_path, Options(at_once=2), lambda running: seen.append(len(running)))
+    run_suite(SUITE, jobs, tmp_path, engines.find_engine("local", 2), lambda running: seen.append(len(running)))
     assert max(seen) == 2 and seen[-1] == 0
     assert [job.finished(tmp_path) for job in jobs] == [True, False]
     assert "gamma" in (jobs[1].error(tmp_path) or "")
@@ -257,7 +247,7 @@ def test_processes_know_the_variables_of_the_moment(tmp_path: Path, monkeypatch:
     for seed, answer in enumerate(("one", "two")):
         monkeypatch.setenv("ANSWER", answer)
         job = Job(AnswerTask(), "any", seed)
-        engines.run_locally([job], tmp_path, 1, watch)
+        engines.run_locally([job], tmp_path, watch, 1)
         assert json.loads((job.run(tmp_path) / RESULT).read_text()) == answer
 
 
@@ -266,7 +256,7 @@ def test_a_cluster_does_the_same_runs(tmp_path: Path, full_evaluations: None) ->
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         jobs = jobs_of(SUITE, ["gru"], [0])
-        run_suite(SUITE, jobs, tmp_path, Options("ray"), watch)
+        run_suite(SUITE, jobs, tmp_path, engines.find_engine("ray"), watch)
         assert [job.finished(tmp_path) for job in jobs] == [True, False]
         assert all((job.folder(tmp_path) / "log.txt").exists() for job in jobs)
     finally:

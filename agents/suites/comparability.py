@@ -23,22 +23,17 @@ def verdict(results: SuiteResults) -> tuple[str, set[str]]:
     if OPPONENT not in results.methods:
         return f"Without runs of `{OPPONENT}` there is no comparison with a baseline.", set()
     comparisons, reasons = results.compare(OPPONENT)
-    lost = [own for own in comparisons if not own.won]
-    parts = []
-    if comparisons:
-        parts.append(
-            f"On {len(comparisons) - len(lost)} of {len(comparisons)} tasks the best of our memories beats "
-            f"`{OPPONENT}` after equal steps, by interquartile mean of the score."
-        )
-        memories = sum(map(is_memory, results.methods))
-        if memories > 1:
-            parts.append(f"The best is picked afterwards out of {memories}, which favours ours.")
-    if lost:
-        scores = (f"{own.task} ({own.best} {number(own.ours)}, {OPPONENT} {number(own.theirs)})" for own in lost)
-        parts.append(f"It does not, marked {MARK}, on {', '.join(scores)}.")
-    if reasons:
-        parts.append(f"Not compared with `{OPPONENT}`: {'; '.join(f'{task}, {why}' for task, why in reasons.items())}.")
-    return " ".join(parts), {own.task for own in lost}
+    lost = [own for own in comparisons if own.ours <= own.theirs]
+    won, memories = len(comparisons) - len(lost), sum(map(is_memory, results.methods))
+    scores = (f"{own.task} ({own.best} {number(own.ours)}, {OPPONENT} {number(own.theirs)})" for own in lost)
+    sentences = {
+        f"On {won} of {len(comparisons)} tasks the best of our memories beats `{OPPONENT}` after equal steps, by "
+        "interquartile mean of the score.": comparisons,
+        f"The best is picked afterwards out of {memories}, which favours ours.": comparisons and memories > 1,
+        f"It does not, marked {MARK}, on {', '.join(scores)}.": lost,
+        f"Not compared with `{OPPONENT}`: {'; '.join(f'{task}, {why}' for task, why in reasons.items())}.": reasons,
+    }
+    return " ".join(sentence for sentence, applies in sentences.items() if applies), {own.task for own in lost}
 
 
 def notes(results: SuiteResults) -> str:
@@ -53,7 +48,8 @@ def _of_methods(results: SuiteResults) -> Iterator[str]:
             "the task, without what the recipe lays over them for single memories."
         )
     for name in results.methods:
-        if cued := [task for task in results.tasks if _sees_its_action(task, name)]:
+        recipes = {task: RECIPES[task].for_memory.get(name, {}) for task in results.tasks if task in RECIPES}
+        if cued := [task for task, options in recipes.items() if options.get("previous_action")]:
             yield (
                 f"`{name}` also sees its previous action, a memory of one step, on {', '.join(cued)}; the floors "
                 "there and the other methods do without."
@@ -66,16 +62,17 @@ def _of_methods(results: SuiteResults) -> Iterator[str]:
 
 
 def _of_gains(results: SuiteResults) -> Iterator[str]:
-    scaled = [task for task in results.tasks if scaled_task(task)]
     gains = {name: results.gains(name) for name in results.methods}
-    if partial := [f"`{name}`" for name, own in gains.items() if len(own) < len(scaled)]:
-        yield f"Over fewer tasks than the rest, so not comparable with it: {', '.join(partial)}."
-    unscaled = [task for task in results.tasks if task not in scaled]
-    controls = [task for task in unscaled if (found := find_task(task)) is not None and not found.needs_memory]
-    if controls:
-        yield f"Only raw scores, because a memory has next to nothing to gain there: {', '.join(controls)}."
-    if unknown := [task for task in unscaled if task not in controls]:
-        yield f"Only raw scores, because floor or ceiling is unknown: {', '.join(unknown)}."
+    unscaled = {task: find_task(task) for task in results.tasks if not scaled_task(task)}
+    controls = [task for task, found in unscaled.items() if found is not None and not found.needs_memory]
+    lists = {
+        "Over fewer tasks than the rest, so not comparable with it": [
+            f"`{name}`" for name, own in gains.items() if len(own) < len(results.tasks) - len(unscaled)
+        ],
+        "Only raw scores, because a memory has next to nothing to gain there": controls,
+        "Only raw scores, because floor or ceiling is unknown": [task for task in unscaled if task not in controls],
+    }
+    yield from (f"{note}: {', '.join(names)}." for note, names in lists.items() if names)
     for name in MEMORYLESS:
         above = {task: interquartile_mean(own) for task, own in gains.get(name, {}).items()}
         if doubtful := [f"{task} ({gain:.2f})" for task, gain in above.items() if gain > DOUBTFUL_GAIN]:
@@ -83,8 +80,3 @@ def _of_gains(results: SuiteResults) -> Iterator[str]:
                 f"`{name}` remembers nothing, yet its gain is above {DOUBTFUL_GAIN:g} on {', '.join(doubtful)}: there "
                 "the floor is too low, or its inputs hold more than the task's."
             )
-
-
-def _sees_its_action(task: str, method: str) -> bool:
-    recipe = RECIPES.get(task)
-    return recipe is not None and bool(recipe.for_memory.get(method, {}).get("previous_action"))

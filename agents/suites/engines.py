@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,11 +24,31 @@ from rl_larnn.errors import UserError, one_line
 #: Told every second, and whenever a run has ended, which runs are on their way.
 OnChange = Callable[[Sequence[Job]], None]
 
+#: Does all runs, into the folder of their suite.
+Engine = Callable[[Sequence[Job], Path, OnChange], None]
+
+ENGINES = ("local", "ray")
+
 #: Seconds between two looks at the runs.
 _PERIOD_S = 1.0
 
 
-def run_locally(jobs: Sequence[Job], out: Path, at_once: int, on_change: OnChange) -> None:
+def find_engine(name: str = "local", at_once: int | None = None, address: str = "auto") -> Engine:
+    """What does the runs.
+
+    :param name: ``local`` (processes here) or ``ray`` (an existing cluster)
+    :param at_once: runs at a time, else 2, or with Ray as many as the cluster takes
+    :param address: of the Ray cluster, as ``ray.init`` takes it
+    :raises UserError: unless at least one run may be done at a time
+    """
+    if at_once is not None and at_once < 1:
+        raise UserError(f"expected at least 1 run at a time, got {at_once}")
+    if name == "ray":
+        return partial(_run_on_ray, at_once=at_once, address=address)
+    return partial(run_locally, at_once=at_once or 2)
+
+
+def run_locally(jobs: Sequence[Job], out: Path, on_change: OnChange, at_once: int = 2) -> None:
     """Do all runs, at most ``at_once`` at a time, each in a process of its own.
 
     :raises KeyboardInterrupt: on Ctrl-C, after every run has saved a checkpoint
@@ -56,12 +77,11 @@ def run_locally(jobs: Sequence[Job], out: Path, at_once: int, on_change: OnChang
             left.join()
 
 
-def run_on_ray(jobs: Sequence[Job], out: Path, at_once: int | None, on_change: OnChange, address: str = "auto") -> None:
+def _run_on_ray(jobs: Sequence[Job], out: Path, on_change: OnChange, at_once: int | None, address: str) -> None:
     """Do all runs on a cluster, one CPU each, as many at a time as it has CPUs, at most ``at_once``.
 
     The suite's folder must be the same path on all nodes, and the library must be installed there.
 
-    :param address: of the cluster, as ``ray.init`` takes it
     :raises UserError: if Ray is not installed, or there is no cluster at the address
     """
     try:

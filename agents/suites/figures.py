@@ -15,11 +15,7 @@ import numpy as np
 from rl_larnn.agents.reporting.styles import figure_class, styles
 from rl_larnn.agents.suites.methods import BASELINES
 from rl_larnn.agents.suites.records import CurvePoint
-from rl_larnn.agents.suites.statistics import (
-    interquartile_means,
-    performance_profile,
-    probability_of_improvement,
-)
+from rl_larnn.agents.suites.statistics import interquartile_means, performance_profile, probability_of_improvement
 from rl_larnn.agents.suites.suite_results import SuiteResults
 from rl_larnn.envs import find_task
 from rl_larnn.files import replacing

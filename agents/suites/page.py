@@ -9,21 +9,13 @@ from itertools import compress
 from pathlib import Path
 
 from rl_larnn.agents.offline.recipes import offline_recipe
+from rl_larnn.agents.suites import tables
 from rl_larnn.agents.suites.comparability import notes, verdict
-from rl_larnn.agents.suites.datasets import KINDS
+from rl_larnn.agents.suites.definitions import KINDS
 from rl_larnn.agents.suites.figures import draw_dataset_scores, draw_figures
 from rl_larnn.agents.suites.methods import CONTROL
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord, run_name
 from rl_larnn.agents.suites.suite_results import SuiteResults, scaled_task
-from rl_larnn.agents.suites.tables import (
-    dataset_summary,
-    dataset_table,
-    gain_summary,
-    gain_table,
-    return_table,
-    score_table,
-    speed_table,
-)
 from rl_larnn.agents.suites.tasks import DatasetTask
 from rl_larnn.envs import resolve_id
 from rl_larnn.errors import UserError
@@ -98,13 +90,13 @@ def write_page(
 
 def _on_environments(folder: Path, results: SuiteResults, curves: Sequence[CurvePoint]) -> list[str]:
     text, lost = verdict(results)
-    sections = [gain_summary(results), text, notes(results), _failures(results), _GAIN, "## Memory gain"]
+    sections = [tables.gain_summary(results), text, notes(results), _failures(results), _GAIN, "## Memory gain"]
     if any(map(scaled_task, results.tasks)):
-        sections += ["IQM over seeds (worst seed); the best of a row is bold.", gain_table(results, lost)]
+        sections += ["IQM over seeds (worst seed); the best of a row is bold.", tables.gain_table(results, lost)]
     else:
         sections.append("No task here has a floor and a ceiling to measure a gain between.")
     sections += ["## Scores", "Mean return of an episode, IQM over seeds (worst seed); bounds ± standard error."]
-    sections += [score_table(results, lost), "## Final agents", _FINAL, return_table(results)]
+    sections += [tables.score_table(results, lost), "## Final agents", _FINAL, tables.return_table(results)]
     for name in draw_figures(folder, results, curves):
         heading, caption = _PICTURES[name]
         sections += [f"## {heading}", f"![{heading}]({name})", caption]
@@ -113,12 +105,12 @@ def _on_environments(folder: Path, results: SuiteResults, curves: Sequence[Curve
 
 def _on_datasets(folder: Path, results: SuiteResults, datasets: Sequence[DatasetTask]) -> list[str]:
     picture = draw_dataset_scores(folder, results, [task.id for task in datasets])
-    sections = [_NORMALISED + _without_last_action(datasets), dataset_summary(results, datasets), _failures(results)]
-    sections.append(f"![Scores]({picture})")
+    sections = [_NORMALISED + _without_last_action(datasets), tables.dataset_summary(results, datasets)]
+    sections += [_failures(results), f"![Scores]({picture})"]
     for kind, meaning in KINDS.items():
         if own := [task for task in datasets if task.kind == kind]:
-            sections += [f"## {kind.capitalize()} datasets: {meaning}", dataset_table(results, own)]
-    return [*sections, "## Speed", speed_table(results), _SPEED]
+            sections += [f"## {kind.capitalize()} datasets: {meaning}", tables.dataset_table(results, own)]
+    return [*sections, "## Speed", tables.speed_table(results), _SPEED]
 
 
 def read_heading(folder: Path) -> tuple[str, str] | None:
@@ -148,8 +140,8 @@ def _failures(results: SuiteResults) -> str:
 
 def _provenance(results: SuiteResults, curves: Sequence[CurvePoint]) -> str:
     """Versions and machines; where there are several, with the number of their runs."""
-    tables = f"Every run is a row of [`{RESULTS}`]({RESULTS})"
-    lines = [f"{tables}, its evaluations are in [`{CURVES}`]({CURVES})." if curves else f"{tables}.", ""]
+    evaluations = f", its evaluations are in [`{CURVES}`]({CURVES})" if curves else ""
+    lines = [f"Every run is a row of [`{RESULTS}`]({RESULTS}){evaluations}.", ""]
     for label, field in (("versions", "versions"), ("git revision", "git_revision"), ("machine", "machine")):
         found = Counter(value for run in results.records if (value := getattr(run, field)))
         texts = [f"{value} ({runs} runs)" if len(found) > 1 else value for value, runs in found.most_common()]

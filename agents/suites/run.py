@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rl_larnn.agents.reporting.tables import write_rows
 from rl_larnn.agents.runs.results import read_result
 from rl_larnn.agents.suites.definitions import Suite
-from rl_larnn.agents.suites.engines import OnChange, run_locally, run_on_ray
+from rl_larnn.agents.suites.engines import Engine, OnChange
 from rl_larnn.agents.suites.job import Job, earlier_rows
 from rl_larnn.agents.suites.records import CURVES, RESULTS, CurvePoint, RunRecord
 from rl_larnn.errors import UserError
 from rl_larnn.files import locked, read_json, write_json
 
 SUITE = "suite.json"
-ENGINES = ("local", "ray")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to do the runs.
-
-    :param engine: ``local`` (processes here) or ``ray`` (an existing cluster)
-    :param at_once: runs at a time; with Ray, ``None`` for as many as the cluster takes
-    :param address: of the Ray cluster
-    :raises UserError: unless at least one run may be done at a time
-    """
-
-    engine: str = "local"
-    at_once: int | None = None
-    address: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.at_once is not None and self.at_once < 1:
-            raise UserError(f"expected at least 1 run at a time, got {self.at_once}")
 
 
 def run_suite(
-    suite: Suite, jobs: Sequence[Job], out: Path, options: Options, on_change: OnChange
+    suite: Suite, jobs: Sequence[Job], out: Path, engine: Engine, on_change: OnChange
 ) -> tuple[list[RunRecord], list[CurvePoint]]:
     """Do those runs that have no result yet, and write the tables of all.
 
@@ -60,10 +39,7 @@ def run_suite(
         _keep_definition(suite, out)
         missing = [job for job in jobs if not job.finished(out)]
         try:
-            if options.engine == "ray":
-                run_on_ray(missing, out, options.at_once, on_change, options.address)
-            else:
-                run_locally(missing, out, options.at_once or 2, on_change)
+            engine(missing, out, on_change)
         finally:
             records, points = read_tables(jobs, out)
             records += earlier_rows(out / RESULTS, kind, jobs, out)

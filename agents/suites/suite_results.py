@@ -25,11 +25,6 @@ class Comparison(NamedTuple):
     ours: float
     theirs: float
 
-    @property
-    def won(self) -> bool:
-        """Whether ours is higher; a tie is not a win."""
-        return self.ours > self.theirs
-
 
 def scaled_task(task: str) -> Task | None:
     """The task if a gain can be computed on it, else ``None``.

@@ -122,7 +122,7 @@ class DatasetTask(Task):
     """A dataset to learn from.
 
     :param id: in Minari's store
-    :param kind: one of :data:`rl_larnn.agents.suites.datasets.KINDS`
+    :param kind: one of :data:`rl_larnn.agents.suites.definitions.KINDS`
     :param updates: of a run
     :param collection: how it is collected, perhaps together with its masked or plain counterpart
     """
