@@ -233,7 +233,7 @@ class RecurrentPPO(SB3RecurrentPPO):
             bad = cut[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise NonFiniteError(
                 f"environment {bad} ended with an observation that is not finite at step {self.num_timesteps}; "
-                "mend the environment or clip what it returns"
+                "fix the environment or clip what it returns"
             )
         rewards = rewards.copy()
         rewards[cut] += self.gamma * values
@@ -266,7 +266,7 @@ class RecurrentPPO(SB3RecurrentPPO):
         clip_range = self.clip_range(progress)  # type: ignore[operator]
         clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress)  # type: ignore[operator]
         if self.teacher is not None:
-            self.teacher.begin_update(progress)
+            self.teacher.start_update(progress)
         records = self._run_epochs(clip_range, clip_range_vf)
         if not checks.all_finite(self.policy.parameters()):
             raise NonFiniteError(self._divergence("the weights"))  # the losses precede the last step

@@ -87,7 +87,7 @@ def test_an_offline_run_is_trained_by_one_process_at_a_time(inside: Path) -> Non
 
     assert resume_offline(folder, updates=15, reporter=OnMessage(meanwhile)).result.updates == 15
     (folder / "result.json").unlink()
-    with pytest.raises(UserError, match="has done 15 updates already, got 9: leave it out to go on to 15"):
+    with pytest.raises(UserError, match="has done 15 updates already, got 9: leave it out to continue to 15"):
         resume_offline(folder, updates=9)
 
 

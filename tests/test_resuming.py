@@ -206,7 +206,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(interrupted: Path, tmp_path: 
 
 def test_less_than_is_done_is_refused(interrupted: Path, tmp_path: Path) -> None:
     folder = copy(interrupted, tmp_path)
-    with pytest.raises(UserError, match=r"has done 192 steps already, got 100: leave it out to go on to 320"):
+    with pytest.raises(UserError, match=r"has done 192 steps already, got 100: leave it out to continue to 320"):
         resume(folder, n_timesteps=100)
     assert load_settings(folder).recipe.n_timesteps == 320
 

@@ -84,7 +84,7 @@ def test_each_minibatch_gets_the_log_probabilities_of_its_own_steps() -> None:
     teacher, buffer = model.teacher, model.rollout_buffer
     assert teacher is not None
     teacher.log_probs = buffer.by_chunk(buffer.log_probs) - 2.0
-    teacher.begin_update(1.0)
+    teacher.start_update(1.0)
     for chunks in buffer.get(24):
         torch.testing.assert_close(teacher.penalty(chunks.old_log_prob, chunks).item(), 2.0)
 

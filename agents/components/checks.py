@@ -51,7 +51,7 @@ def check_finite(obs: VecEnvObs, rewards: np.ndarray, steps: int) -> None:
             found = values[bad].tolist() if values[bad].size <= 8 else "an array with NaN or infinity"
             raise NonFiniteError(
                 f"environment {bad} returned a {what} that is not finite ({found}) at step {steps}; "
-                "mend the environment or clip what it returns"
+                "fix the environment or clip what it returns"
             )
 
 

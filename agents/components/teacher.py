@@ -66,7 +66,7 @@ class Teacher:
         log_ratio = log_probs - buffer.log_probs
         return (log_ratio.exp() - 1 - log_ratio).mean().item()  # estimator k3, as for train/approx_kl
 
-    def begin_update(self, progress_remaining: float) -> None:
+    def start_update(self, progress_remaining: float) -> None:
         """Set the weight of the penalty for the next update."""
         self.weight = self.coefficient(progress_remaining)
 

@@ -85,7 +85,7 @@ def reopen(folder: Path, unit: str, done: int, total: int, before: int) -> None:
     evaluated = (folder / RESULT).exists()
     if total < min(done, before) and not evaluated:
         raise UserError(
-            f"the run {folder} has done {done} {unit} already, got {total}: leave it out to go on to {before}"
+            f"the run {folder} has done {done} {unit} already, got {total}: leave it out to continue to {before}"
         )
     if done >= total and not evaluated:
         return

@@ -104,9 +104,8 @@ class _RolloutCallback(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self.loop.evaluate_if_due()
-        self.learner._rollout_start = (
-            self.model.num_timesteps
-        )  # the callback's own count is behind until its first step
+        # The callback's own count is not up to date before its first step.
+        self.learner._rollout_start = self.model.num_timesteps
         self.loop.save_if_due()
 
     def _on_step(self) -> bool:
