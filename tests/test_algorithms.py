@@ -155,3 +155,6 @@ def test_a_new_algorithm_is_a_class_and_a_row(tmp_path: Path, monkeypatch: pytes
     run = load_run("runs/CartPole-POMDP-v0/two-step-a2c-s0")
     assert type(run.model) is TwoStepA2C and run.model.n_steps == 4 and run.settings.method == "two-step-a2c"
     assert call("--resume", str(run.folder), "-n", "96")[0] == 0
+    monkeypatch.delitem(ALGORITHMS, "two-step-a2c")
+    with pytest.raises(UserError, match="unknown algorithm 'two-step-a2c'"):
+        load_run(run.folder)

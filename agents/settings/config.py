@@ -116,8 +116,9 @@ class Settings:
 
     def heading(self) -> str:
         """A title of one line."""
-        kind = "algorithm" if self.memory is None else "memory"
-        return f"{self.env} with {kind} {self.method}, seed {self.seed}, recipe {self.recipe_name}"
+        parts = {"algorithm": None if self.algorithm == OURS else self.algorithm, "memory": self.memory}
+        method = " and ".join(f"{kind} {name}" for kind, name in parts.items() if name is not None)
+        return f"{self.env} with {method}, seed {self.seed}, recipe {self.recipe_name}"
 
     def choices(self) -> dict[str, Any]:
         """Every hyper-parameter under its flat name."""
@@ -145,6 +146,8 @@ class Settings:
             recipe["arguments"] = recipe.pop("ppo")
             recipe["algorithm"], recipe["memory"] = algorithm_and_memory(None, data["memory"])
         recipe["arguments"] = {key: _schedule(value) for key, value in recipe["arguments"].items()}
+        if recipe["algorithm"] not in ALGORITHMS:
+            raise unknown_name("algorithm", recipe["algorithm"], ALGORITHMS)
         return cls(**{**known, "init": data.get("init"), "recipe": Recipe(**recipe)})
 
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -72,13 +73,17 @@ class Job:
         if self.finished(out):
             result = read_result(self.run(out))
             versions = "; ".join(f"{name} {version}" for name, version in result["versions"].items())
-            found = {**self.task.measures(result), "parameters": result["parameters"], "versions": versions}
+            found: dict[str, Any] = {
+                **self.task.measures(result),
+                "parameters": result["parameters"],
+                "versions": versions,
+            }
         elif (error := self.error(out)) is not None:
             nothing = dict.fromkeys(("score", "mean_return", "steps_per_s", "parameters"))
             found = {**nothing, "steps": self.task.done(self.run(out)), "error": error}
         else:
             return None
-        return self.task.record(*self.key, **found, **read_provenance(self.folder(out)))
+        return self.task.record(*self.key, **(found | read_provenance(self.folder(out))))
 
 
 def _folder(out: Path, task: str, method: str, seed: int) -> Path:
